@@ -1,0 +1,115 @@
+"""Dispatch: one verb family is loaded at a time, and `agentkeys --help` comes from a table without loading any."""
+
+import errno
+import importlib
+import os
+import sys
+from typing import Any
+
+from agentkeys import __version__, client, errors
+from agentkeys.errors import AgentkeysError, UsageFault
+
+FAMILIES = {
+    "agent": "life",
+    "status": "life",
+    "relock": "life",
+    "init": "rack",
+    "set": "rack",
+    "get": "inject",
+    "del": "rack",
+    "list": "rack",
+    "unlock": "rack",
+    "exec": "inject",
+    "setup": "operator",
+}
+
+HELP = """\
+usage: agentkeys VERB [--for OWNER] …
+
+ssh-agent for API keys: every agent on a machine has its own rack of keys, its own daemon and its own socket.
+
+start here
+  init       make an owner: an identity, a wallet and an empty rack
+  set        put a value into the rack (hidden prompt, a pipe, --from-file, --from-env)
+  agent      start or re-use the owner's agent:  eval "$(agentkeys agent)"
+  unlock     bring keys from the rack into the agent, for a while
+  exec       run a command with the keys in its environment:  agentkeys exec -- gh pr list
+
+daily
+  get        print one value
+  list       what is in the rack
+  status     what the agent holds, and for how long
+  relock     make the agent forget
+  del        take a key out of the rack
+
+operator
+  setup launcher     write a launcher that starts faster and ignores PYTHON* variables
+
+owners     --for seaturtle, else $AGENTKEYS_OWNER, else human
+help       agentkeys VERB --help, man agentkeys
+"""
+
+
+def run(argv: "list[str]") -> int:
+    """Run any verb; the exit code. Every failure is printed here, once."""
+    verb = argv[0] if argv else ""
+    if sys.stdout is None:  # it was closed; help must fail on it like everything else
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - for the life of the process
+    try:
+        return _dispatch(verb, argv)
+    except AgentkeysError as fault:
+        return client.complain(fault, evaluated=verb == "agent")
+    except KeyboardInterrupt:
+        return client.interrupted(evaluated=verb == "agent")
+    except BrokenPipeError:
+        return errors.MALFUNCTION
+    except Exception as fault:  # noqa: BLE001 - the last line of defence, which reports a bug
+        return client.complain(client.bug(fault), evaluated=verb == "agent")
+
+
+def _dispatch(verb: str, argv: "list[str]") -> int:
+    if verb in ("", "-h", "--help", "help") and len(argv) < 2:
+        if not verb:
+            os.write(2, HELP.encode())
+            return errors.USAGE
+        return client.write_out(HELP.encode())
+    if verb == "help":
+        verb, argv = argv[1], [argv[1], "--help"]
+    if verb in ("-V", "--version", "version"):
+        return client.write_out(f"agentkeys {__version__}\n".encode())
+    family = FAMILIES.get(verb)
+    if family is None:
+        import difflib  # 5 ms, for a typo
+
+        near = difflib.get_close_matches(verb, FAMILIES, 1)
+        hint = f"agentkeys {near[0]}" if near else "agentkeys --help"
+        raise UsageFault(f"no verb {verb!a}", hint)
+    return _run_typer(importlib.import_module(f"agentkeys.cli.{family}").app, verb, argv)
+
+
+def _run_typer(app: Any, verb: str, argv: "list[str]") -> int:
+    """Run one family; typer's usage errors become ours.
+
+    They are found through the public BadParameter's base, because typer carries its own click since 0.28.
+    """
+    import typer
+
+    usage_error: type[Exception] = typer.BadParameter.__bases__[0]
+    try:
+        code = app(args=argv, prog_name="agentkeys", standalone_mode=False)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python would fail once more at its exit
+        if error.errno == errno.EPIPE:
+            raise
+        raise AgentkeysError(f"stdout can't be written: {error.strerror}") from None
+    except typer.Exit as leave:
+        return leave.exit_code
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except usage_error as fault:
+        text = getattr(fault, "format_message", lambda: "wrong usage")()
+        raise UsageFault(text[:1].lower() + text[1:].rstrip("."), f"agentkeys {verb} --help") from None
+    if code == errors.INTERRUPTED:
+        raise KeyboardInterrupt  # typer turns it into an exit code
+    return code if isinstance(code, int) else errors.OK

@@ -1,0 +1,86 @@
+"""exec and get, where `client` needs help: to explain, to show help, to render JSON."""
+
+import json
+import os
+from typing import Annotated
+
+import typer
+
+from agentkeys import client
+from agentkeys.cli import options as o
+from agentkeys.cli.work import home, no_agent, owner_named
+from agentkeys.errors import NoAgent, UsageFault
+
+app = o.new_app()
+
+
+@app.command("exec", context_settings={"allow_interspersed_args": False})
+def exec_(
+    command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND…", help="What to become.")] = None,
+    owner: o.Owner = "",
+    sock: o.Sock = "",
+    env: o.Env = "",
+    org: o.Org = "",
+    keys: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key",
+            metavar="NAME[=AS]",
+            help="Only this key, as another variable if you like; may be repeated.",
+        ),
+    ] = None,
+    clean_env: Annotated[
+        bool, typer.Option("--clean-env", help="Pass on nothing but HOME, PATH, TERM and the like.")
+    ] = False,
+    no_repo: Annotated[bool, typer.Option("--no-repo", help="Ignore the repository's manifest.")] = False,
+) -> int:
+    """Become COMMAND with the owner's unlocked keys in its environment. Nothing runs if one is missing or locked.
+
+    \b
+    agentkeys exec --for seaturtle -- gh pr list
+    agentkeys exec --key DEPLOY_TOKEN=GITHUB_TOKEN -- ./deploy
+    """
+    if not command:
+        raise UsageFault("no command to run", "agentkeys exec -- gh pr list")
+    options = o.gather("exec", owner, sock, env, org)
+    options.keys, options.command, options.clean_env, options.no_repo = keys or [], command, clean_env, no_repo
+    root = home()
+    options.owner = owner_named(root, owner)
+    try:
+        return client.exec_(options)
+    except NoAgent as fault:
+        raise no_agent(root, options.owner, fault) from None
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The key, by name or as org.env.NAME.")] = "",
+    owner: o.Owner = "",
+    sock: o.Sock = "",
+    env: o.Env = "",
+    org: o.Org = "",
+    key: o.Key = "",
+    as_json: o.Json = False,
+) -> int:
+    """Print one unlocked value: its exact bytes, and a newline only on a terminal.
+
+    \b
+    agentkeys get GITHUB_TOKEN --for seaturtle
+    """
+    if bool(name) == bool(key):
+        raise UsageFault("name one key", "agentkeys get GITHUB_TOKEN")
+    options = o.gather("get", owner, sock, env, org)
+    options.keys = [name or key]
+    root = home()
+    options.owner = owner_named(root, owner)
+    try:
+        if not as_json:
+            return client.get(options)
+        value = client.read_one(options)
+    except NoAgent as fault:
+        raise no_agent(root, options.owner, fault) from None
+    try:
+        text = json.dumps({"key": name or key, "value": value.decode("utf-8")})
+    except UnicodeDecodeError:
+        raise UsageFault("the value is not text, which JSON can't hold", f"agentkeys get {name or key}") from None
+    return client.write_out(text.encode("ascii") + os.linesep.encode())

@@ -1,0 +1,40 @@
+"""The options that verbs share, spelled and explained once, and from them a `client.Options`."""
+
+from typing import Annotated
+
+import typer
+
+from agentkeys import client
+
+Owner = Annotated[str, typer.Option("--for", "--owner", metavar="OWNER", help="Owner, alias or wallet.")]
+Sock = Annotated[str, typer.Option("--sock", metavar="PATH", help="Ask the agent at this socket and no other.")]
+Env = Annotated[str, typer.Option("--env", metavar="ENV", help="Which env's keys; all fits every env.")]
+Org = Annotated[str, typer.Option("--org", metavar="ORG", help="Which org's keys; @all is machine-wide.")]
+Key = Annotated[str, typer.Option("--key", metavar="NAME", help="One key, by name or as org.env.NAME.")]
+Keys = Annotated[list[str] | None, typer.Option("--key", metavar="NAME", help="Only these keys; may be repeated.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def new_app() -> typer.Typer:
+    """A verb family: no completion code, no rich, errors left to us."""
+    return typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def gather(verb: str, owner: str = "", sock: str = "", env: str = "", org: str = "") -> client.Options:
+    """What `client` takes, for the verbs that both paths know."""
+    options = client.Options(verb)
+    options.owner, options.sock, options.env, options.org = owner, sock, env, org
+    return options
+
+
+def say(text: str) -> None:
+    """Print a line of success. Raises AgentkeysError when stdout is full, BrokenPipeError's exit when it is gone."""
+    code = client.write_out(f"{text}\n".encode("utf-8", "surrogateescape"))
+    if code:
+        raise typer.Exit(code)

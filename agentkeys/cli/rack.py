@@ -1,0 +1,233 @@
+"""init, set, del, list, unlock: the verbs that open the rack, each through a worker."""
+
+import json
+import posix
+from typing import Annotated
+
+import typer
+
+from agentkeys import client
+from agentkeys.cli import options as o
+from agentkeys.cli.values import read_value
+from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
+from agentkeys.core import refs
+from agentkeys.errors import NoAgent, UsageFault
+
+app = o.new_app()
+
+Name = Annotated[str, typer.Argument(metavar="[NAME]", help="The key, like the variable it becomes.")]
+Words = Annotated[list[str] | None, typer.Argument(metavar="[NAME]", help="The key, like the variable it becomes.")]
+
+
+@app.command()
+def init(
+    owner: o.Owner = "",
+    via: Annotated[str, typer.Option("--via", metavar="HOW", help="How the identity is kept: file or ssh.")] = "",
+    pubkey: Annotated[
+        str,
+        typer.Option("--pubkey", metavar="PATH", help="The ssh public key; its other half lies beside it."),
+    ] = "",
+    as_json: o.Json = False,
+) -> None:
+    """Make an owner: an identity, a wallet and an empty rack. Done twice, it says what is there.
+
+    \b
+    agentkeys init
+    agentkeys init --for seaturtle --via ssh --pubkey ~/.ssh/id_ed25519_seaturtle.pub
+    """
+    root = home()
+    name = refs.check_owner(client.chosen_owner(posix.environ, owner).lower())
+    answer = work("init", [("home", root), ("owner", name), ("via", via), ("pubkey", pubkey)])
+    facts = {field: value.decode("utf-8", "surrogateescape") for field, value in answer.rows}
+    if as_json:
+        o.say(json.dumps({**facts, "keys": int(facts["keys"])}))
+        return
+    made = "made" if facts["effect"] == "created" else "already there, nothing changed:"
+    o.say(f"{made} owner {name}, wallet {facts['wallet']}, {facts['keys']} keys")
+    o.say(f"  rack      {facts['manifest']}")
+    o.say(f"  sealed to {facts['recipient']} (via {facts['via']})")
+    if facts["effect"] == "created":
+        o.say(f"next: agentkeys set GITHUB_TOKEN{_for(name)}")
+
+
+def _for(owner: str) -> str:
+    return "" if owner == client.chosen_owner(posix.environ, "") else f" --for {owner}"
+
+
+def _slug(name: str, key: str, env: str, org: str) -> str:
+    """The one slug that a verb is about. Raises UsageFault."""
+    if bool(name) == bool(key):
+        raise UsageFault("name one key", "agentkeys set GITHUB_TOKEN")
+    text = name or key
+    if "." in text:
+        slug = refs.slug(*refs.split_slug(text))
+        its_org, its_env, _ = slug.split(".")
+        if (env and env != its_env) or (org and org != its_org):
+            raise UsageFault(f"{slug} and --env or --org say different things", f"--key {slug}")
+        return slug
+    return refs.slug(refs.check_org(org or refs.ANY_ORG), refs.check_env(env or refs.ANY_ENV), refs.check_name(text))
+
+
+def _refuse_values(name: str, key: str, rest: "list[str]") -> None:
+    """Refuse what may be a value, without showing it: screens and CI logs keep what we print."""
+    text = key or name
+    if rest or (key and name) or "=" in text:
+        raise UsageFault(
+            "a value is never taken from the command line: it is in the shell's history and in ps now, "
+            "so replace it at its issuer if it was a real one",
+            "agentkeys set GITHUB_TOKEN",
+        )
+    if text and not (refs.is_name(text) or refs.is_slug(text)):
+        raise UsageFault(
+            "that is no key's name, and not shown here in case it is a value; a key is named like a variable",
+            "agentkeys set GITHUB_TOKEN",
+        )
+
+
+@app.command("set")
+def set_(
+    words: Words = None,
+    owner: o.Owner = "",
+    key: o.Key = "",
+    env: o.Env = "",
+    org: o.Org = "",
+    vault: Annotated[
+        str,
+        typer.Option("--vault", metavar="VAULT", help="Where the value rests: os.secure (default), os.direct."),
+    ] = "",
+    max_duration: Annotated[
+        str, typer.Option("--max-duration", metavar="TIME", help="The longest it may stay unlocked: 30m.")
+    ] = "",
+    from_file: Annotated[
+        str, typer.Option("--from-file", metavar="PATH", help="Take the value from a file, every byte.")
+    ] = "",
+    from_env: Annotated[str, typer.Option("--from-env", metavar="VAR", help="Take the value from a variable.")] = "",
+    as_json: o.Json = False,
+) -> None:
+    """Put a value into the rack: hidden prompt, pipe, --from-file or --from-env. Live agents learn of it at once.
+
+    \b
+    agentkeys set GITHUB_TOKEN --for seaturtle
+    pbpaste | agentkeys set STRIPE_KEY --env prod --max-duration 30m
+    """
+    name, *rest = words or [""]
+    _refuse_values(name, key, rest)
+    slug = _slug(name, key, env, org)
+    root = home()
+    chosen = owner_named(root, owner)
+    require_owner(root, chosen)
+    cap = str(refs.parse_duration(max_duration)) if max_duration else ""
+    value = read_value(slug.rpartition(".")[2], from_file, from_env)
+    fields: list[tuple[str, bytes | str]] = [
+        ("home", root),
+        ("owner", chosen),
+        ("slug", slug),
+        ("value", value),
+    ]
+    fields += [("vault", vault)] if vault else []
+    fields += [("max-ttl", cap)] if cap else []
+    answer = work("set", fields)
+    if as_json:
+        o.say(json.dumps({field: value.decode() for field, value in answer.rows}))
+    else:
+        o.say(f"{answer.text('effect')} {slug} in {answer.text('vault')} of {chosen}")
+
+
+@app.command("del")
+def del_(
+    name: Name = "",
+    owner: o.Owner = "",
+    key: o.Key = "",
+    env: o.Env = "",
+    org: o.Org = "",
+    as_json: o.Json = False,
+) -> None:
+    """Take a key out of the rack and its value out of its vault. Live agents forget it at once.
+
+    \b
+    agentkeys del GITHUB_TOKEN --for seaturtle
+    """
+    slug = _slug(name, key, env, org)
+    root = home()
+    chosen = owner_named(root, owner)
+    answer = work("del", [("home", root), ("owner", chosen), ("slug", slug)])
+    if as_json:
+        o.say(json.dumps({field: value.decode() for field, value in answer.rows}))
+    elif answer.text("effect") == "absent":
+        o.say(f"{slug} was not in the rack of {chosen}")
+    else:
+        o.say(f"deleted {slug} from {answer.text('vault')} of {chosen}")
+
+
+@app.command("list")
+def list_(owner: o.Owner = "", env: o.Env = "", as_json: o.Json = False) -> None:
+    """List what is in the rack: names and places, no values.
+
+    \b
+    agentkeys list --for seaturtle --json
+    """
+    root = home()
+    chosen = owner_named(root, owner)
+    rows = [json.loads(row) for row in work("list", [("home", root), ("owner", chosen)]).texts("key")]
+    if env:
+        rows = [row for row in rows if row["env"] == refs.check_env(env)]
+    if as_json:
+        o.say(json.dumps(rows, indent=1))
+        return
+    if not rows:
+        o.say(f"nothing in the rack of {chosen}")
+        return
+    width = max([len(row["slug"]) for row in rows])
+    for row in rows:
+        cap = f"  at most {refs.show_duration(row['max_seconds'])}" if row["max_seconds"] else ""
+        o.say(f"{row['slug']:<{width}}  {row['vault']}  {row['updated_at'][:10]}{cap}")
+
+
+@app.command()
+def unlock(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Only these keys.")] = None,
+    owner: o.Owner = "",
+    sock: o.Sock = "",
+    env: o.Env = "",
+    org: o.Org = "",
+    keys: o.Keys = None,
+    duration: Annotated[
+        str | None, typer.Option("--duration", metavar="TIME", help="How long: 30s, 5m, 9h, 7d.")
+    ] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Bring keys from the rack into the agent for 9 h (sudo keys: 30 min), or for --duration within each key's cap.
+
+    \b
+    agentkeys unlock --for seaturtle --duration 2h
+    agentkeys unlock --env sudo --key DEPLOY_TOKEN
+    """
+    root = home()
+    chosen = owner_named(root, owner)
+    require_owner(root, chosen)
+    seconds = 0 if duration is None else refs.parse_duration(duration)
+    try:
+        connection = client.Caller(o.gather("unlock", chosen, sock)).connect()
+    except NoAgent as fault:
+        raise no_agent(root, chosen, fault) from None
+    connection.close()
+    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("socket", connection.path)]
+    fields += [("org", org or refs.ANY_ORG), ("env", env or refs.ANY_ENV), ("duration", str(seconds))]
+    fields += [("key", key) for key in (*(names or ()), *(keys or ()))]
+    answer = work("unlock", fields)
+    found = []
+    for effect, row in answer.rows:
+        left, *slugs = row.decode("ascii").split("\n")
+        found += [(slug, int(left)) for slug in slugs]
+        if effect == "capped":
+            for slug in slugs:
+                client.note(f"{slug} is capped: it stays for {refs.show_duration(int(left))}")
+    found.sort()
+    if as_json:
+        o.say(json.dumps({"unlocked": [{"slug": slug, "expires_in_seconds": ttl} for slug, ttl in found]}))
+        return
+    times = {ttl: refs.show_duration(ttl) for _slug, ttl in found}
+    if found:
+        o.say("\n".join([f"unlocked {slug} for {times[ttl]}" for slug, ttl in found]))
+    else:
+        o.say(f"nothing in the rack of {chosen} for env {env or refs.ANY_ENV}")

@@ -1,0 +1,81 @@
+"""Handing a job to a worker, and finding out whom it is for."""
+
+import os
+import posix
+
+from agentkeys import client, paths, procs
+from agentkeys.cli.values import prompt_hidden
+from agentkeys.errors import AgentkeysError, NoAgent, UsageFault
+from agentkeys.wire import WireError
+from agentkeys.worker.job import Answer, encode, encode_fault, gather, read_question
+
+DEADLINE = 60.0
+"""Seconds for a job that asks nobody anything; it takes 30 ms."""
+
+SCRIPT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/worker/__main__.py"
+
+
+def work(name: str, fields: "list[tuple[str, bytes | str]]") -> Answer:
+    """Run one job. Raises what the worker answered, TimedOut, or AgentkeysError when it died."""
+    with procs.Worker(SCRIPT) as worker:
+        worker.send(encode(name, fields))
+        while True:
+            try:
+                message = gather(lambda: worker.receive(DEADLINE))
+                question = read_question(message)
+            except WireError:
+                raise AgentkeysError("the worker's answer is no message") from None
+            if question is None:
+                return Answer(message)
+            worker.send(_reply(question))
+
+
+def _reply(question: str) -> bytes:
+    """Ask the person at the terminal for the worker."""
+    try:
+        return encode("ok", [("text", prompt_hidden(question))])
+    except AgentkeysError as fault:
+        return encode_fault(fault)
+
+
+def home() -> str:
+    """The persistent root, ours. Raises Denied when it is another user's."""
+    root = paths.home(posix.environ)
+    paths.require_own_home(root)
+    return root
+
+
+def owner_named(root: str, text: str) -> str:
+    """The owner that --for (or the default) means. Raises UsageFault for no such wallet or an impossible name."""
+    chosen = client.chosen_owner(posix.environ, text)
+    owner = client.owner_of(root, chosen)
+    return owner or work("resolve", [("home", root), ("text", chosen)]).text("owner")
+
+
+def owners(root: str) -> "list[str]":
+    """Every owner of this home, sorted."""
+    try:
+        names = os.listdir(f"{root}/owners")
+    except OSError:
+        return []
+    return sorted([name.removesuffix(".json") for name in names if name.endswith(".json")])
+
+
+def require_owner(root: str, owner: str) -> None:
+    """Raise UsageFault, naming who is there, when there is no such owner."""
+    there = owners(root)
+    if owner not in there:
+        known = f"; there is {', '.join(there)}" if there else ""
+        raise UsageFault(f"no owner {owner} here{known}", f"agentkeys init --for {owner}")
+
+
+def no_agent(root: str, owner: str, fault: NoAgent) -> AgentkeysError:
+    """The best that can be said when no agent answers: no such owner, or other agents of it, or how to start one."""
+    require_owner(root, owner)
+    others = [path for path in client.agent_sockets(root, owner) if paths.exists(path)]
+    if others:
+        return NoAgent(
+            f"{fault.message}; there is another agent of {owner} at {others[0]}",
+            f'eval "$(agentkeys agent --for {owner})"',
+        )
+    return fault

@@ -1,0 +1,1 @@
+"""Decisions: no clock, file, environment, socket or thread. Time and facts arrive inside events."""

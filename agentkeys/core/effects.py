@@ -1,0 +1,92 @@
+"""What the state machine wants done; the driver in `agentkeys.agent` does it, in order.
+
+Plain slotted classes: an enum or a dataclass would cost each agent's start 4 to 16 ms of imports.
+"""
+
+from agentkeys.core.secret import Secret
+
+
+class Reply:
+    """Send one message to a connection. `secret` buffers are encoded once and overwritten after the send."""
+
+    __slots__ = ("conn", "fields", "secret")
+
+    def __init__(self, conn: int, fields: "list[bytes | bytearray | memoryview]", secret: bool = False) -> None:
+        self.conn = conn
+        self.fields = fields
+        self.secret = secret
+
+
+class Audit:
+    """Append one record before the effects that follow; if it can't be written, they don't happen (AuditFailed).
+
+    `durable` asks for an AuditDurable event once it is on the disk.
+    """
+
+    __slots__ = ("conn", "decision", "durable", "keys", "pid", "uid", "verb", "why")
+
+    def __init__(
+        self,
+        conn: int,
+        verb: str,
+        uid: int,
+        pid: int,
+        keys: "list[str]",
+        decision: str,
+        why: str = "",
+        durable: bool = False,
+    ) -> None:
+        self.conn = conn
+        self.verb = verb
+        self.uid = uid
+        self.pid = pid
+        self.keys = keys
+        self.decision = decision
+        self.why = why
+        self.durable = durable
+
+
+class SealAudit:
+    """The state key is known from now on: start chaining, and link in what was written before."""
+
+    __slots__ = ("conn", "key")
+
+    def __init__(self, conn: int, key: Secret) -> None:
+        self.conn = conn
+        self.key = key
+
+
+class SetTimer:
+    """Send a Tick at `deadline`, milliseconds of CLOCK_BOOTTIME; None means never. Replaces the timer before."""
+
+    __slots__ = ("deadline",)
+
+    def __init__(self, deadline: "int | None") -> None:
+        self.deadline = deadline
+
+
+class Wipe:
+    """Overwrite these secrets; nothing refers to them any more."""
+
+    __slots__ = ("secrets",)
+
+    def __init__(self, secrets: "list[Secret]") -> None:
+        self.secrets = secrets
+
+
+class Close:
+    """Close a connection after what was already queued for it."""
+
+    __slots__ = ("conn",)
+
+    def __init__(self, conn: int) -> None:
+        self.conn = conn
+
+
+class Stop:
+    """Leave: unlink the socket and exit 0, after the replies queued so far."""
+
+    __slots__ = ()
+
+
+Effect = Reply | Audit | SealAudit | SetTimer | Wipe | Close | Stop

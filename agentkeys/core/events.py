@@ -1,0 +1,81 @@
+"""What happens to an agent, as the driver tells the state machine. Plain slotted classes, as in `effects`."""
+
+Pairs = list[tuple[bytes, memoryview]]
+
+
+class Peer:
+    """Who asks, from the kernel."""
+
+    __slots__ = ("limited", "pid", "uid")
+
+    def __init__(self, uid: int, pid: int, limited: str = "") -> None:
+        self.uid = uid
+        self.pid = pid
+        """0 when unknown: another pid namespace."""
+        self.limited = limited
+        """Why it may only use TAKING_AWAY verbs, as in "a process of another login session"; "" when it needn't."""
+
+
+class Request:
+    """A whole message of a peer that passed the checks."""
+
+    __slots__ = ("conn", "pairs", "peer", "verb")
+
+    def __init__(self, conn: int, peer: Peer, verb: bytes, pairs: Pairs) -> None:
+        self.conn = conn
+        self.peer = peer
+        self.verb = verb
+        self.pairs = pairs
+
+
+class Disconnected:
+    """The connection is gone, with whatever it staged."""
+
+    __slots__ = ("conn",)
+
+    def __init__(self, conn: int) -> None:
+        self.conn = conn
+
+
+class PeerRefused:
+    """A peer failed the kernel checks before it could say anything."""
+
+    __slots__ = ("conn", "peer", "why")
+
+    def __init__(self, conn: int, peer: Peer, why: str) -> None:
+        self.conn = conn
+        self.peer = peer
+        self.why = why
+
+
+class AuditFailed:
+    """A record couldn't be written; the effects after it were dropped."""
+
+    __slots__ = ("conn",)
+
+    def __init__(self, conn: int) -> None:
+        self.conn = conn
+
+
+class AuditDurable:
+    """A record that asked for it is on the disk; what waited for it may happen."""
+
+    __slots__ = ("conn",)
+
+    def __init__(self, conn: int) -> None:
+        self.conn = conn
+
+
+class Tick:
+    """The timer fired."""
+
+    __slots__ = ()
+
+
+class Terminated:
+    """The process was told to leave (signal, socket gone)."""
+
+    __slots__ = ()
+
+
+Event = Request | Disconnected | PeerRefused | AuditFailed | AuditDurable | Tick | Terminated

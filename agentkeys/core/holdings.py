@@ -1,0 +1,225 @@
+"""What one agent holds: the directory of its owner's slugs, and the values that an unlock brought.
+
+Resolution never falls through: the first candidate that exists in the directory is the answer, and when it isn't
+held the answer is *locked* or *expired*, because the next candidate is another credential.
+Times are milliseconds of CLOCK_BOOTTIME, so that a suspended laptop's keys expire on time.
+"""
+
+from agentkeys.core import environment, refs
+from agentkeys.core.secret import Secret
+from agentkeys.core.status import KeyState
+from agentkeys.errors import Absent, AgentkeysError, Locked, UsageFault
+
+MAX_HELD = 64 * 1024 * 1024
+"""Bytes of values in one agent: 1,000 keys of 64 KiB; keeps one owner from eating the machine."""
+
+
+MAX_PREPARED = 16
+"""Answers of `exec` kept ready: a caller may ask for endless envs, but uses a handful."""
+
+
+class NotUnlocked(Locked):
+    """Nothing was unlocked yet, so the agent can't tell locked from absent; the client can, by inventory marker."""
+
+    def __init__(self, key: str, owner: str, hint: str, slugs: "list[str]") -> None:
+        super().__init__(f"{refs.shown(key)} is locked: nothing was unlocked for {owner} yet", hint)
+        self.slugs = slugs
+        """What `key` can mean, most specific first."""
+
+
+class Held:
+    """One unlocked value."""
+
+    __slots__ = ("deadline", "secret", "vault")
+
+    def __init__(self, secret: Secret, deadline: int, vault: str) -> None:
+        self.secret = secret
+        self.deadline = deadline
+        """Milliseconds of CLOCK_BOOTTIME at which it is forgotten."""
+        self.vault = vault
+
+
+class Injection:
+    """What goes into one environment: the slugs, for the audit line, and NAME, value, NAME, value, …, for the reply."""
+
+    __slots__ = ("fields", "slugs")
+
+    def __init__(self, found: "list[tuple[str, str, Held]]", allowed: "frozenset[str]") -> None:
+        """From (slug, name, value) rows. Raises Denied, and UsageFault for what an environment can't hold."""
+        self.slugs = [slug for slug, _, _ in found]
+        self.fields: list[bytes | bytearray | memoryview] = [b"ok"]
+        names = set()
+        total = 0
+        for slug, name, held in found:
+            key = slug.rpartition(".")[2]
+            environment.check_injectable(name, key, allowed)
+            environment.check_value(name, key, held.secret)
+            if name in names:
+                raise UsageFault(
+                    f"two keys for one variable: {name}", f"agentkeys exec --key {key}=OTHER_NAME -- command"
+                )
+            names.add(name)
+            total += len(name) + len(held.secret) + 2
+            if total > environment.MAX_TOTAL:
+                raise UsageFault(
+                    "these keys are over 2 MiB together, more than an environment holds",
+                    "agentkeys exec --key NAME -- command",
+                )
+            self.fields.append(name.encode("ascii"))
+            self.fields.append(held.secret.view())
+
+
+class Holdings:
+    """The values and names of one owner."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.directory: dict[str, None] | None = None
+        """Every slug in the rack, in order; None until the first unlock."""
+        self.held: dict[str, Held] = {}
+        self.expired: set[str] = set()
+        """Slugs that an unlock brought and time took away; `exec` names them instead of leaving them out."""
+        self.prepared: dict[tuple[str, str], Injection] = {}
+        """What `exec` answered for (org, env); every change empties it."""
+
+    # --- reading
+
+    def resolve(self, org: str, env: str, key: str) -> "tuple[str, Held]":
+        """The slug that `key` means here, and its value.
+
+        Raises Absent, or Locked for locked and expired; UsageFault for a name that can't be.
+        """
+        wanted = refs.candidates(org, env, key)
+        if self.directory is None:
+            raise NotUnlocked(key, self.owner, self.unlock_hint(env), wanted)
+        for slug in wanted:
+            if slug in self.directory:
+                held = self.held.get(slug)
+                if held is None:
+                    raise self._not_held(slug)
+                return slug, held
+        raise Absent(f"{self.owner} has no key {refs.shown(key)} in env {env}", self.set_hint(key, env))
+
+    def resolve_all(self, org: str, env: str) -> "list[tuple[str, str, Held]]":
+        """(slug, name, value) of everything that unlocks brought for `org` and @all in `env` and all; never sudo.
+
+        Raises Locked when one of them expired since, or nothing is held.
+        """
+        orgs, envs = (org, refs.ANY_ORG), (env, refs.ANY_ENV)
+        names: dict[str, None] = {}
+        for slug in (*self.held, *self.expired):
+            its_org, its_env, name = slug.split(".")
+            if its_org in orgs and its_env in envs and its_env != refs.SUDO_ENV:
+                names[name] = None
+        found = []
+        for name in sorted(names):
+            for slug in refs.candidates(org, env, name):
+                if self.directory is not None and slug in self.directory:
+                    if slug in self.held:
+                        found.append((slug, name, self.held[slug]))
+                    elif slug in self.expired:
+                        raise self._not_held(slug)
+                    break
+        if not found:
+            raise Locked(f"nothing is unlocked for {self.owner} in env {env}", self.unlock_hint(env))
+        return found
+
+    def _not_held(self, slug: str) -> AgentkeysError:
+        _org, env, name = slug.split(".")
+        word = "expired" if slug in self.expired else "locked"
+        return Locked(f"{slug} is {word}", f"{self.unlock_hint(env)} --key {name}")
+
+    def unlock_hint(self, env: str) -> str:
+        """The command that unlocks `env` for this owner."""
+        return f"agentkeys unlock --for {self.owner}" + ("" if env == refs.ANY_ENV else f" --env {env}")
+
+    def set_hint(self, key: str, env: str) -> str:
+        """The command that would put `key` into the rack."""
+        name = key.rpartition(".")[2]
+        return f"agentkeys set {name} --for {self.owner}" + ("" if env == refs.ANY_ENV else f" --env {env}")
+
+    def key_states(self, now: int) -> "list[KeyState]":
+        """One line for each slug in the directory."""
+        states = []
+        for slug in self.directory or ():
+            held = self.held.get(slug)
+            if held is not None:
+                left = max(0, held.deadline - now) // 1000
+                states.append(KeyState(slug, "unlocked", left, held.vault))
+            else:
+                states.append(KeyState(slug, "expired" if slug in self.expired else "locked", 0, ""))
+        return states
+
+    def next_deadline(self) -> "int | None":
+        """When the first value expires."""
+        return min([held.deadline for held in self.held.values()], default=None)
+
+    def prepare(self, org: str, env: str, injection: Injection) -> None:
+        """Remember what `exec` answers for (org, env); MAX_PREPARED of them."""
+        if len(self.prepared) >= MAX_PREPARED:
+            self.prepared.clear()
+        self.prepared[org, env] = injection
+
+    # --- changing; each returns the secrets to wipe
+
+    def expire(self, now: int) -> "list[Secret]":
+        """Forget what is due."""
+        self.prepared.clear()
+        due = [slug for slug, held in self.held.items() if held.deadline <= now]
+        self.expired.update(due)
+        return [self.held.pop(slug).secret for slug in due]
+
+    def check_room(self, brought: "dict[str, Held]") -> None:
+        """Raise UsageFault when bring() would make us hold over MAX_HELD."""
+        kept = [held for slug, held in self.held.items() if slug not in brought]
+        if sum([len(held.secret) for held in (*kept, *brought.values())]) > MAX_HELD:
+            raise UsageFault("these values are over 64 MiB together", "agentkeys unlock --key NAME")
+
+    def bring(self, brought: "dict[str, Held]", directory: "list[str]") -> "list[Secret]":
+        """Take one unlock as a whole: its values replace ours, and slugs no longer in the rack are dropped."""
+        self.prepared.clear()
+        kept = {slug: held for slug, held in self.held.items() if slug not in brought}
+        self.directory = dict.fromkeys(directory)
+        gone = [held.secret for slug, held in self.held.items() if slug in brought or slug not in self.directory]
+        self.held = {slug: held for slug, held in {**kept, **brought}.items() if slug in self.directory}
+        self.expired = {slug for slug in self.expired if slug in self.directory and slug not in brought}
+        return gone
+
+    def replace(self, slug: str, secret: Secret, cap: int, now: int) -> "list[Secret]":
+        """A `set` happened: hold the new value only where the old one was held, for its remaining time.
+
+        `cap` is the key's own limit in milliseconds, 0 for none.
+        """
+        self.prepared.clear()
+        if self.directory is not None:
+            self.directory[slug] = None
+        old = self.held.get(slug)
+        if old is None:
+            return [secret]
+        if len(secret) + sum([len(held.secret) for other, held in self.held.items() if other != slug]) > MAX_HELD:
+            return [secret, self.held.pop(slug).secret]  # holding nothing is always right, the old value never
+        deadline = min(old.deadline, now + cap) if cap else old.deadline
+        self.held[slug] = Held(secret, deadline, old.vault)
+        return [old.secret]
+
+    def forget(self, slugs: "list[str]", drop: bool) -> "list[Secret]":
+        """Forget values; with `drop` their slugs leave the directory too (a `del`)."""
+        self.prepared.clear()
+        gone = []
+        for slug in slugs:
+            held = self.held.pop(slug, None)
+            if held is not None:
+                gone.append(held.secret)
+            self.expired.discard(slug)
+            if drop and self.directory is not None:
+                self.directory.pop(slug, None)
+        return gone
+
+    def select(self, key: str, env: str) -> "list[str]":
+        """The held or expired slugs that a `relock` names: by full slug or name, by env, or all."""
+        chosen = []
+        for slug in sorted({*self.held, *self.expired}):
+            _org, its_env, name = slug.split(".")
+            if (not key or key in (slug, name)) and (not env or env == its_env):
+                chosen.append(slug)
+        return chosen

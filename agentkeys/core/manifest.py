@@ -1,0 +1,114 @@
+"""The host manifest: an owner's wallet key, recipients and keys, and where each value rests. Pure data.
+
+Serialised it is sealed JSON (agentkeys-manifest(5) will hold every member); sealed to the owner it is
+`host.<owner>.yml.age`.
+"""
+
+from agentkeys.core import sealed_json
+from agentkeys.errors import VaultFault
+
+FORMAT = "agentkeys/manifest/1"
+
+
+class KeyRecord:
+    """One key of the rack."""
+
+    __slots__ = ("created", "max_ttl", "mech", "slug", "updated", "vault")
+
+    def __init__(
+        self, slug: str, vault: str, mech: str, created: str, updated: str, max_ttl: int | None = None
+    ) -> None:
+        self.slug = slug
+        self.vault = vault
+        """The vault that holds its value."""
+        self.mech = mech
+        """What is done to the value on its way out; `copy` hands it on."""
+        self.created = created
+        """RFC 3339 in UTC."""
+        self.updated = updated
+        self.max_ttl = max_ttl
+        """Seconds it may stay unlocked at most, or None."""
+
+    def as_json(self) -> "dict[str, object]":
+        """Its members in the manifest and in `list --json`."""
+        return {
+            "vault": self.vault,
+            "mech": self.mech,
+            "created_at": self.created,
+            "updated_at": self.updated,
+            "max_seconds": self.max_ttl,
+        }
+
+
+class Manifest:
+    """One owner's rack. A new version is made by changing this and sealing it again."""
+
+    def __init__(self, owner: str, wallet: str, wallet_key: str, via: str, recipients: "list[str]") -> None:
+        self.owner = owner
+        self.wallet = wallet
+        """EIP-55 text."""
+        self.wallet_key = wallet_key
+        """The wallet's secp256k1 secret, 64 hex digits."""
+        self.via = via
+        """How its identity is kept: file, ssh."""
+        self.recipients = recipients
+        """age recipients the rack is sealed to; the owner's own comes first."""
+        self.version = 0
+        """Raised by one with each write; a lower one than seen before is a rollback."""
+        self.vaults: dict[str, dict[str, object]] = {}
+        """What each vault on this disk wants remembered: its generation and its MAC."""
+        self.keys: dict[str, KeyRecord] = {}
+
+    def to_bytes(self, key: bytes) -> bytes:
+        """The sealed JSON."""
+        members: dict[str, object] = {
+            "format": FORMAT,
+            "owner": self.owner,
+            "version": self.version,
+            "via": self.via,
+            "wallet": self.wallet,
+            "wallet_key": self.wallet_key,
+            "recipients": self.recipients,
+            "vaults": self.vaults,
+            "keys": {slug: self.keys[slug].as_json() for slug in sorted(self.keys)},
+        }
+        return sealed_json.dump(members, "keys", key)
+
+
+def from_bytes(data: bytes, key: bytes, owner: str) -> Manifest:
+    """The manifest of `owner` in sealed JSON. Raises VaultFault for anything but one that to_bytes() made."""
+    what = f"host.{owner}.yml.age"
+    found = sealed_json.load(data, key, what, FORMAT, owner)
+    try:
+        manifest = Manifest(
+            owner,
+            _text(found["wallet"]),
+            _text(found["wallet_key"]),
+            _text(found["via"]),
+            _texts(found["recipients"]),
+        )
+        version, vaults, keys = found["version"], found["vaults"], found["keys"]
+        if not (isinstance(version, int) and isinstance(vaults, dict) and isinstance(keys, dict)):
+            raise TypeError
+        manifest.version = version
+        manifest.vaults = vaults
+        # No check of each slug: the MAC says that we wrote it, and 10,000 checks are a quarter of an unlock.
+        for slug, row in keys.items():
+            manifest.keys[slug] = KeyRecord(
+                slug, row["vault"], row["mech"], row["created_at"], row["updated_at"], row["max_seconds"]
+            )
+    except (KeyError, TypeError):
+        raise VaultFault(f"{what} is damaged", sealed_json.RESTORE_HINT) from None
+    return manifest
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _texts(value: object) -> "list[str]":
+    if not isinstance(value, list):
+        raise TypeError
+    return [_text(item) for item in value]

@@ -1,0 +1,85 @@
+"""What `agentkeys status` shows, as text and as JSON, rendered by the agent so that the client needs no parser.
+
+Names and times only. JSON keys are an interface: they are added to, never renamed.
+"""
+
+from _json import encode_basestring_ascii as quote
+
+from agentkeys.core.refs import show_duration
+
+
+class KeyState:
+    """One slug's line."""
+
+    __slots__ = ("left", "slug", "state", "vault")
+
+    def __init__(self, slug: str, state: str, left: int, vault: str) -> None:
+        self.slug = slug
+        self.state = state
+        """unlocked, locked, or expired."""
+        self.left = left
+        """Seconds until it expires; 0 unless unlocked."""
+        self.vault = vault
+        """The vault it was brought from; empty unless unlocked."""
+
+
+class AgentFacts:
+    """What the driver knows about its own process."""
+
+    __slots__ = ("dumpable", "home_id", "pid", "session", "socket", "version", "wallet")
+
+    def __init__(
+        self, pid: int, socket: str, wallet: str, version: str, session: str, dumpable: bool, home_id: str = ""
+    ) -> None:
+        self.pid = pid
+        self.socket = socket
+        self.wallet = wallet
+        """The owner's wallet as EIP-55 text, or empty when it isn't known yet."""
+        self.version = version
+        self.session = session
+        """The login session it serves, or empty for every session of this user."""
+        self.dumpable = dumpable
+        """Whether other processes of this uid can read its memory."""
+        self.home_id = home_id
+        """Which persistent root it serves, as its hello says."""
+
+
+def as_json(owner: str, facts: AgentFacts, up: int, unlocked: bool, keys: "list[KeyState]") -> bytes:
+    """One JSON object; seconds for every time."""
+    rows = ",".join([_key_json(key) for key in keys])
+    return (
+        f'{{"owner":{quote(owner)},"wallet":{quote(facts.wallet)},"pid":{facts.pid},"socket":{quote(facts.socket)},'
+        f'"version":{quote(facts.version)},"login_session":{quote(facts.session)},"uptime_seconds":{up},'
+        f'"unlocked":{_json_bool(unlocked)},"memory_protected":{_json_bool(not facts.dumpable)},"keys":[{rows}]}}\n'
+    ).encode("ascii")
+
+
+def _key_json(key: KeyState) -> str:
+    org, env, name = key.slug.split(".")
+    left = str(key.left) if key.state == "unlocked" else "null"
+    return (
+        f'{{"slug":{quote(key.slug)},"org":{quote(org)},"env":{quote(env)},"name":{quote(name)},'
+        f'"state":{quote(key.state)},"expires_in_seconds":{left},"vault":{quote(key.vault)}}}'
+    )
+
+
+def _json_bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def as_text(owner: str, facts: AgentFacts, up: int, unlocked: bool, keys: "list[KeyState]") -> bytes:
+    """A few lines for a person."""
+    held = sum(1 for key in keys if key.state == "unlocked")
+    lines = [
+        f"owner    {owner}  {facts.wallet}".rstrip(),
+        f"agent    pid {facts.pid}, up {show_duration(up)}, {facts.socket}",
+        f"callers  {'login session ' + facts.session if facts.session else 'every process of this user'}",
+        f"keys     {held} unlocked of {len(keys)}" if unlocked else "keys     locked: nothing was unlocked yet",
+    ]
+    if facts.dumpable:
+        lines.append("memory   readable by other processes of this user")
+    width = max([len(key.slug) for key in keys], default=0)
+    for key in keys:
+        left = f", {show_duration(key.left)} left" if key.state == "unlocked" else ""
+        lines.append(f"  {key.slug:<{width}}  {key.state}{left}{'  ' + key.vault if key.vault else ''}")
+    return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")

@@ -1,0 +1,83 @@
+"""What keeps other processes of this uid from reading an agent or a worker by accident, through calls to libc.
+
+Not a boundary against a determined process of the same uid; see docs/explanation/threat-model.md. The macOS calls
+are written from Apple's headers and were not run on a Mac.
+"""
+
+import ctypes
+import os
+import resource
+import sys
+
+from agentkeys.errors import AgentkeysError, Denied
+
+PR_GET_DUMPABLE = 3
+PR_SET_DUMPABLE = 4
+PR_SET_NO_NEW_PRIVS = 38
+"""prctl(2), linux/prctl.h."""
+
+PT_DENY_ATTACH = 31
+"""ptrace(2) on macOS, sys/ptrace.h."""
+
+LINUX = sys.platform == "linux"
+
+
+def libc() -> ctypes.CDLL:
+    """The C library, with errno kept."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def close_memory() -> None:
+    """No core dump, no ptrace, no /proc/PID/{mem,environ,fd,…} for other processes of this uid, no new privileges.
+
+    Call it before the last fork: a child made afterwards has never been open (its /proc entries are root's from
+    its first instant), while the parent was for its first 10 ms.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if LINUX:
+        lib = libc()
+        lib.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        lib.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    elif sys.platform == "darwin":
+        libc().ptrace(PT_DENY_ATTACH, 0, 0, 0)
+
+
+def is_dumpable() -> bool:
+    """Whether processes of this uid can read our memory (prctl(2) PR_GET_DUMPABLE)."""
+    return LINUX and libc().prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0
+
+
+def require_untraced() -> None:
+    """Refuse to hold secrets under a tracer. Raises Denied naming its pid (proc(5), TracerPid)."""
+    if not LINUX:
+        return
+    with open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"TracerPid:") and line.split()[1] != b"0":
+                tracer = line.split()[1].decode("ascii")
+                raise Denied(f"pid {tracer} traces this process, which would let it read every key", f"ps -p {tracer}")
+
+
+def quiet_traceback(_kind: "type[BaseException]", error: BaseException, _trace: object) -> None:
+    """sys.excepthook that shows where and what kind, never what was in a variable or a message."""
+    os.write(2, f"agentkeys: error: {describe(error)}\n".encode("utf-8", "replace"))
+
+
+def describe(error: BaseException) -> str:
+    """One safe line about a failure: our own message, or kind and place of a foreign one."""
+    if isinstance(error, AgentkeysError):
+        return error.message
+    where = ""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        where = f" at {code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} in {code.co_name}"
+        trace = trace.tb_next
+    return f"internal fault, {type(error).__name__}{where}"
+
+
+def bound(limit: int, value: int) -> None:
+    """Lower a resource limit to `value`, where it isn't lower already (setrlimit(2))."""
+    _soft, hard = resource.getrlimit(limit)
+    if hard == resource.RLIM_INFINITY or hard > value:
+        resource.setrlimit(limit, (value, value))

@@ -1,0 +1,45 @@
+"""The age binding: seal to recipients, open with an identity.
+
+The format is age-encryption.org/v1: the stock `age` opens what we seal, and we open what it seals.
+"""
+
+import pyrage
+
+from agentkeys.core.sealed_json import RESTORE_HINT
+from agentkeys.errors import VaultFault
+
+HEADER = b"age-encryption.org/v1\n"
+
+Identity = pyrage.x25519.Identity | pyrage.ssh.Identity
+Recipient = pyrage.x25519.Recipient | pyrage.ssh.Recipient
+
+
+def recipient(text: str) -> Recipient:
+    """An age recipient from `age1…`, `ssh-ed25519 …` or `ssh-rsa …`. Raises VaultFault."""
+    try:
+        if text.startswith("ssh-"):
+            return pyrage.ssh.Recipient.from_str(text)
+        return pyrage.x25519.Recipient.from_str(text)
+    except (pyrage.RecipientError, ValueError):
+        raise VaultFault("not an age recipient", "age1…, ssh-ed25519 … or ssh-rsa …") from None
+
+
+def seal(data: bytes, recipients: "list[str]") -> bytes:
+    """Encrypt to every one of `recipients`. Raises VaultFault."""
+    try:
+        return pyrage.encrypt(data, [recipient(text) for text in recipients])
+    except (pyrage.EncryptError, ValueError):
+        raise VaultFault("age can't seal to these recipients", "agentkeys init") from None
+
+
+def open_sealed(data: bytes, identity: Identity, what: str) -> bytes:
+    """Decrypt. Raises VaultFault when it is no age file, damaged, or not sealed to this identity; `what` names it."""
+    if not data.startswith(HEADER):
+        raise VaultFault(f"{what} is no age file", RESTORE_HINT)
+    try:
+        return pyrage.decrypt(data, [identity])
+    except (pyrage.DecryptError, ValueError):
+        raise VaultFault(
+            f"{what} can't be opened: it is damaged, or not sealed to this identity",
+            RESTORE_HINT,
+        ) from None

@@ -1,0 +1,135 @@
+"""Values at rest: one write-once file for each generation, and one for each value too large for it.
+
+A vault's state, kept in the manifest, names what counts: {"generation": 7, "mac": "…", "large": {slug: [file, mac]}}.
+A new generation is written beside the old one, the manifest's rename commits it, and then the old one goes; whatever
+in the directory no state names is a leftover of a crash.
+"""
+
+import base64
+import os
+from collections.abc import Callable
+
+from agentkeys.core import derive, sealed_json
+from agentkeys.errors import VaultFault
+from agentkeys.stores import atomic
+
+FORMAT = "agentkeys/bundle/1"
+
+LARGE = 16 * 1024
+"""Bytes: a larger value gets a file of its own, so that `set` of a small key doesn't rewrite a certificate store."""
+
+State = dict[str, object]
+Values = dict[str, bytes]
+
+
+class Bundle:
+    """The values of one vault of one owner in one directory."""
+
+    def __init__(
+        self,
+        directory: str,
+        prefix: str,
+        suffix: str,
+        owner: str,
+        key: bytes,
+        seal: Callable[[bytes], bytes],
+        unseal: Callable[[bytes, str], bytes],
+    ) -> None:
+        """Files are `<prefix><generation><suffix>`; `key` authenticates, `seal` and `unseal` encrypt or do nothing."""
+        self.directory = directory
+        self.prefix = prefix
+        self.suffix = suffix
+        self.owner = owner
+        self.key = key
+        self.seal = seal
+        self.unseal = unseal
+
+    def read(self, state: State) -> Values:
+        """Every value. Raises VaultFault when a file is missing, damaged, or another than the manifest names."""
+        if not state:
+            return {}
+        values = self._read_small(state)
+        for slug, (name, mac) in _large(state).items():
+            data = self._read(name)
+            if not derive.same(derive.mac(self.key, slug.encode(), data), mac):
+                raise VaultFault(f"{self._path(name)} is not the file the manifest names", sealed_json.RESTORE_HINT)
+            values[slug] = data
+        return values
+
+    def write(self, state: State, values: Values) -> State:
+        """A new generation of `values`, durable but not yet committed; its state. Raises VaultFault."""
+        atomic.make_private_dir(self.directory)
+        self.sweep(state)
+        number = state.get("generation", 0)
+        generation = (number if isinstance(number, int) else 0) + 1
+        kept = _large(state)
+        small: dict[str, object] = {}
+        large: dict[str, list[str]] = {}
+        for slug, value in values.items():
+            if len(value) <= LARGE:
+                small[slug] = _to_json(value)
+                continue
+            mac = derive.mac(self.key, slug.encode(), value)
+            if slug in kept and kept[slug][1] == mac:
+                large[slug] = kept[slug]
+            else:
+                large[slug] = [f"{self.prefix}{generation}-{mac[:16]}{self.suffix}", mac]
+                atomic.write_once(self._path(large[slug][0]), self.seal(value))
+        members: dict[str, object] = {
+            "format": FORMAT,
+            "owner": self.owner,
+            "generation": generation,
+            "values": small,
+        }
+        text = sealed_json.dump(members, "values", self.key)
+        atomic.write_once(self._path(self._name(generation)), self.seal(text))
+        atomic.sync_dir(self.directory)
+        return {"generation": generation, "mac": sealed_json.mac_of(text), "large": large}
+
+    def sweep(self, state: State) -> None:
+        """Remove files of ours that `state` doesn't name; call it under the rack's lock."""
+        wanted = {self._name(state["generation"]), *[row[0] for row in _large(state).values()]} if state else set()
+        try:
+            names = os.listdir(self.directory)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name.startswith(self.prefix) and name.endswith(self.suffix) and name not in wanted:
+                atomic.remove_file(self._path(name))
+
+    def _read_small(self, state: State) -> Values:
+        name = self._name(state["generation"])
+        data = self._read(name)
+        found = sealed_json.load(data, self.key, self._path(name), FORMAT, self.owner)
+        if not derive.same(sealed_json.mac_of(data), str(state["mac"])):
+            raise VaultFault(f"{self._path(name)} is not the bundle the manifest names", sealed_json.RESTORE_HINT)
+        values = found["values"]
+        if not isinstance(values, dict):
+            raise VaultFault(f"{self._path(name)} is damaged", sealed_json.RESTORE_HINT)
+        return {slug: v.encode() if type(v) is str else base64.b64decode(v["base64"]) for slug, v in values.items()}
+
+    def _read(self, name: str) -> bytes:
+        path = self._path(name)
+        data = atomic.read_file(path)
+        if data is None:
+            raise VaultFault(f"{path} is gone, and the manifest names it", sealed_json.RESTORE_HINT)
+        return self.unseal(data, path)
+
+    def _name(self, generation: object) -> str:
+        return f"{self.prefix}{generation}{self.suffix}"
+
+    def _path(self, name: str) -> str:
+        return f"{self.directory}/{name}"
+
+
+def _large(state: State) -> "dict[str, list[str]]":
+    rows = state.get("large", {})
+    return rows if isinstance(rows, dict) else {}
+
+
+def _to_json(value: bytes) -> object:
+    """Text as text, so that a person with `age -d` can read it; other bytes as base64."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode("ascii")}

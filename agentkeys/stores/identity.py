@@ -1,0 +1,123 @@
+"""Identities: what opens an owner's rack, kept in a file of ours or as an ssh key of the user's.
+
+An identity yields two things: the age identity that decrypts, and the private bytes that OwnerKeys derives from.
+"""
+
+import os
+import stat
+
+import pyrage
+
+from agentkeys.core.sealed_json import RESTORE_HINT
+from agentkeys.errors import UsageFault, VaultFault
+from agentkeys.stores import age, atomic
+
+MAX_KEY_FILE = 64 * 1024
+"""Bytes: an ssh RSA-16384 key is 13 KiB."""
+
+BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+"""BIP 173's alphabet: the index of a character is its five bits."""
+
+PREFIX = "AGE-SECRET-KEY-1"
+
+
+class OpenIdentity:
+    """A private identity in memory, for the life of one worker."""
+
+    def __init__(self, decryptor: age.Identity, material: bytes, recipient: str) -> None:
+        self.decryptor = decryptor
+        self.material = material
+        """The private bytes: X25519's secret, ed25519's seed, or RSA's d big-endian at modulus length."""
+        self.recipient = recipient
+        """The public half, as age takes it."""
+
+    def __repr__(self) -> str:
+        return "OpenIdentity(…)"
+
+
+def generate() -> str:
+    """A fresh X25519 identity, in age-keygen's file format."""
+    key = pyrage.x25519.Identity.generate()
+    return f"# public key: {key.to_public()}\n{key}\n"
+
+
+def open_file(path: str) -> OpenIdentity:
+    """The identity in a file of ours. Raises VaultFault when it is missing, readable by others, or no identity."""
+    data = atomic.read_file(path, MAX_KEY_FILE)
+    if data is None:
+        raise VaultFault(f"the identity {path} is gone, and the rack can't be opened without it", RESTORE_HINT)
+    _require_private(path)
+    for line in data.decode("ascii", "replace").splitlines():
+        if line.startswith(PREFIX):
+            return _parse_x25519(line.strip(), path)
+    raise VaultFault(f"{path} holds no age identity", RESTORE_HINT)
+
+
+def _parse_x25519(text: str, path: str) -> OpenIdentity:
+    try:
+        key = pyrage.x25519.Identity.from_str(text)
+    except (pyrage.IdentityError, ValueError):
+        raise VaultFault(f"{path} holds a damaged age identity", RESTORE_HINT) from None
+    # pyrage has checked the Bech32 checksum; what is left is regrouping 52 × 5 bits into 32 bytes.
+    bits = 0
+    for character in text[len(PREFIX) : -6].lower():
+        bits = bits << 5 | BECH32.index(character)
+    return OpenIdentity(key, (bits >> 4).to_bytes(32, "big"), str(key.to_public()))
+
+
+def ssh_private_path(public: str) -> str:
+    """The private key beside an ssh public key, as ssh-keygen names them: `id` for `id.pub`, and `id` itself."""
+    return public.removesuffix(".pub")
+
+
+def read_ssh_recipient(path: str) -> str:
+    """The recipient in an ssh public key file, without its comment. Raises UsageFault."""
+    try:
+        with open(path, "rb") as file:
+            words = file.read(MAX_KEY_FILE).decode("ascii", "replace").split()
+    except OSError as error:
+        raise UsageFault(f"{path} can't be read: {error.strerror}", "ssh-keygen -t ed25519") from None
+    if len(words) < 2 or words[0] not in ("ssh-ed25519", "ssh-rsa"):
+        raise UsageFault(f"{path} is no ssh-ed25519 or ssh-rsa public key", "ssh-keygen -t ed25519 -f KEY")
+    age.recipient(f"{words[0]} {words[1]}")
+    return f"{words[0]} {words[1]}"
+
+
+def open_ssh(path: str, recipient: str) -> OpenIdentity:
+    """An ssh private key without a passphrase.
+
+    Raises VaultFault when it is gone, readable by others, protected by a passphrase, or not `recipient`'s other half.
+    """
+    data = atomic.read_file(path, MAX_KEY_FILE)
+    if data is None:
+        raise VaultFault(f"the ssh key {path} is gone, and the rack can't be opened without it", RESTORE_HINT)
+    _require_private(path)
+    # 30 ms of imports, for ssh owners alone
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
+
+    try:
+        private = load_ssh_private_key(data, password=None)
+    except TypeError:
+        raise VaultFault(
+            f"{path} is protected by a passphrase", "ssh-keygen -t ed25519 -N '' -f ~/.ssh/id_agentkeys"
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise VaultFault(f"{path} is no ssh private key", "ssh-keygen -t ed25519 -f KEY") from None
+    if isinstance(private, Ed25519PrivateKey):
+        material = private.private_bytes_raw()
+    elif isinstance(private, RSAPrivateKey):
+        material = private.private_numbers().d.to_bytes((private.key_size + 7) // 8, "big")
+    else:
+        raise VaultFault(f"{path} is neither ed25519 nor RSA, which age needs", "ssh-keygen -t ed25519 -f KEY")
+    public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+    if public != recipient:
+        raise VaultFault(f"{path} is not the key this owner was made with", "put the former key back")
+    return OpenIdentity(pyrage.ssh.Identity.from_buffer(data), material, public)
+
+
+def _require_private(path: str) -> None:
+    if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
+        raise VaultFault(f"{path} can be read by others", f"chmod 600 {path}")

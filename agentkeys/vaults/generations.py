@@ -1,0 +1,41 @@
+"""What os.secure and os.direct share: a vault that is a Bundle on this disk, a new generation with each change."""
+
+from agentkeys.stores.bundle import Bundle
+from agentkeys.vaults.base import Place, State, Vault
+
+
+class GenerationVault(Vault):
+    """A vault whose values are one Bundle; subclasses say how its files are called and whether they are sealed."""
+
+    prefix: str
+    suffix: str
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        sealed = self.protection == "encrypted"
+        self._bundle = Bundle(
+            place.directory,
+            self.prefix,
+            self.suffix,
+            place.owner,
+            place.mac_key,
+            place.seal if sealed else _as_it_is,
+            place.unseal if sealed else _as_it_is,
+        )
+
+    def read(self, state: State) -> "dict[str, bytes]":
+        """See Vault."""
+        return self._bundle.read(state)
+
+    def write(self, state: State, changes: "dict[str, bytes | None]") -> State:
+        """See Vault."""
+        merged = {**self._bundle.read(state), **changes}
+        return self._bundle.write(state, {slug: value for slug, value in merged.items() if value is not None})
+
+    def settle(self, state: State) -> None:
+        """See Vault."""
+        self._bundle.sweep(state)
+
+
+def _as_it_is(data: bytes, _path: str = "") -> bytes:
+    return data

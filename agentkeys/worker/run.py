@@ -1,0 +1,71 @@
+"""The worker process: close its memory, bound it, do one job, answer."""
+
+import gc
+import os
+import resource
+import sys
+
+from agentkeys import hardening, wire
+from agentkeys.errors import AgentkeysError
+from agentkeys.worker import job as jobs
+
+MAX_MEMORY = 2 * 1024 * 1024 * 1024
+"""Bytes of address space: several times the largest rack; a decompression or key-stretching bomb ends here."""
+
+CHUNK = 64 * 1024
+"""Bytes read at once: a pipe's capacity on Linux (pipe(7))."""
+
+MAX_CPU = 60
+"""Seconds of processor time: a job takes milliseconds, an RSA-16384 key a second."""
+
+
+def main() -> int:
+    """Do the job on stdin; exit 0 when an answer was written, be it an error."""
+    sys.excepthook = hardening.quiet_traceback
+    hardening.close_memory()
+    hardening.bound(resource.RLIMIT_CPU, MAX_CPU)
+    if sys.platform == "linux":
+        hardening.bound(resource.RLIMIT_AS, MAX_MEMORY)
+    os.umask(0o077)
+    gc.disable()  # one job and gone: a fifth of a large unlock would go into looking for cycles
+    try:
+        answer = _work(jobs.gather(_receive))
+    except AgentkeysError as fault:
+        answer = jobs.encode_fault(fault)
+    except (MemoryError, wire.WireError) as fault:
+        answer = jobs.encode_fault(AgentkeysError(f"the worker gave up: {type(fault).__name__}"))
+    _send(answer)
+    return 0
+
+
+def _receive() -> bytes:
+    return os.read(0, CHUNK)
+
+
+def _send(message: bytes) -> None:
+    left = memoryview(message)
+    while left:
+        left = left[os.write(1, left) :]
+
+
+def _ask(text: str) -> bytes:
+    """Put a question to the CLI, which has the terminal. Raises AgentkeysError when it can't ask."""
+    _send(jobs.encode("ask", [("text", text)]))
+    return jobs.read_reply(jobs.gather(_receive))
+
+
+def _work(message: bytes) -> bytes:
+    job = jobs.Job(message, _ask)
+    if job.name in ("init", "resolve"):
+        from agentkeys.worker import owner_jobs
+
+        return jobs.encode("ok", owner_jobs.init(job) if job.name == "init" else owner_jobs.resolve(job))
+    from agentkeys.worker import rack_jobs
+
+    run = {
+        "set": rack_jobs.set_key,
+        "del": rack_jobs.delete_key,
+        "list": rack_jobs.list_keys,
+        "unlock": rack_jobs.unlock,
+    }
+    return jobs.encode("ok", run[job.name](job))

@@ -1,0 +1,1 @@
+"""The tests. `tests.support` is what they are made with, conftest.py what they may ask for by name."""

@@ -1,0 +1,130 @@
+"""What a fast verb loads is written down here, name by name.
+
+A list of bans doesn't see through the standard library: `import shlex` in paths.py would bring `re`, 6 ms at
+every prompt, and break no contract. So each verb runs for real, in a bare interpreter against a stub of an
+agent, and what `sys.modules` gained must be EXPECTED, no more and no less.
+"""
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from agentkeys import paths, wire
+from tests.support.homes import Home
+
+REPO = Path(__file__).parents[2]
+
+EXPECTED = {
+    "_socket",
+    "agentkeys",
+    "agentkeys.__main__",
+    "agentkeys.client",
+    "agentkeys.errors",
+    "agentkeys.paths",
+    "agentkeys.wire",
+}
+
+REPLIES = {
+    b"exec": (b"TOKEN", b"value"),
+    b"get": (b"value", b"value"),
+    b"ping": (),
+    b"relock": (b"slug", b"@all.all.TOKEN"),
+    b"status": (b"text", b"an agent\n"),
+}
+
+VERBS = [
+    ("exec", "--for", "human", "--", "/bin/true"),
+    ("get", "TOKEN"),
+    ("relock",),
+    ("status", "--json"),
+    ("agent", "-s"),
+]
+
+# Reports where the program would leave: it ends by _exit, or becomes the command.
+PROBE = f"""
+import posix, sys
+before = set(sys.modules)
+leave = posix._exit
+def report(*_):
+    posix.write(2, " ".join(sorted(set(sys.modules) - before)).encode())
+    leave(0)
+posix._exit = posix.execve = report
+sys.path.insert(0, {str(REPO)!r})
+from agentkeys.__main__ import main
+main()
+"""
+
+
+class StubAgent(threading.Thread):
+    """Answers every request with its verb's line of REPLIES."""
+
+    def __init__(self, path: Path, home_id: str) -> None:
+        super().__init__(daemon=True)
+        self.hello = wire.hello(b"human", b"0", home_id.encode())
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        self.asked: list[bytes] = []
+
+    def run(self) -> None:
+        """Serve one caller after the other."""
+        while True:
+            try:
+                caller, _ = self.listener.accept()
+            except OSError:
+                return
+            with caller, caller.makefile("rb") as stream, suppress(ConnectionError):
+                self._answer(caller, stream)
+
+    def _answer(self, caller: socket.socket, stream: BinaryIO) -> None:
+        caller.sendall(self.hello)
+        while header := stream.read(wire.HEADER):
+            payload = stream.read(wire.frame_length(header) - 1)
+            verb = bytes(wire.split_fields(memoryview(payload))[0])
+            if verb != b"hello":
+                self.asked.append(verb)
+                caller.sendall(wire.encode(b"ok", *REPLIES[verb]))
+
+    def close(self) -> None:
+        """Stop listening; the thread ends."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.join(5)
+
+
+@pytest.fixture
+def stub(home: Home) -> Iterator[StubAgent]:
+    """A stub where the owner `human`'s agent would be, with its lock file."""
+    environ = {name.encode(): value.encode() for name, value in home.env.items()}
+    path = Path(paths.socket(paths.runtime_dir(environ), "human"))
+    path.parent.mkdir(mode=0o700, parents=True)
+    lock = Path(paths.run_dir(str(home.root), "human"), "stub.lock")
+    lock.parent.mkdir(parents=True)
+    lock.write_text(f"{path}\n")
+    agent = StubAgent(path, paths.home_id(str(home.root)))
+    agent.start()
+    yield agent
+    lock.unlink()  # the lock names this very process
+    agent.close()
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
+def test_a_fast_verb_loads_only_what_is_written_here(verb: tuple[str, ...], stub: StubAgent, home: Home) -> None:
+    """A new name here is a decision about every script's start-up time."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", PROBE, *verb],
+        capture_output=True,
+        text=True,
+        env=home.env,
+        cwd="/",
+    )
+    assert stub.asked == [b"ping" if verb[0] == "agent" else verb[0].encode()], done.stderr
+    # relock finds every agent through this machine's directory, whose name is a hash.
+    assert set(done.stderr.split()) == EXPECTED | ({"_blake2"} if verb[0] == "relock" else set())

@@ -1,0 +1,121 @@
+"""Random dialogues: whatever is asked in whatever order, the rules of the playbook hold and nothing is raised."""
+
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentkeys.core import agent
+from agentkeys.core.events import AuditDurable, AuditFailed, Disconnected, Event, Tick
+from agentkeys.core.secret import Secret
+from tests.core.playbook import STATE_KEY, Playbook, ask, reachable
+
+SLUGS = ("@all.all.A", "@all.prod.A", "acme.prod.B", "@all.sudo.C")
+VERBS = tuple(verb.decode() for verb in agent._HANDLERS)
+NAMES = ("key", "env", "org", "format", "vault", "ttl", "slug", "value", "cap", "directory", "state-key", *SLUGS)
+TEXTS = ("A", "B", "C=D", "all", "prod", "sudo", "@all", "json", "0", "60", "", *SLUGS, "\n".join(SLUGS))
+
+fields = st.lists(
+    st.tuples(
+        st.sampled_from(NAMES) | st.text(max_size=3),
+        st.sampled_from([text.encode() for text in TEXTS]) | st.just(STATE_KEY) | st.binary(max_size=8),
+    ),
+    max_size=6,
+)
+conns = st.integers(1, 2)
+values = st.dictionaries(st.sampled_from(SLUGS), st.binary(min_size=1, max_size=8), max_size=3)
+unlock_adds = st.builds(
+    lambda ttl, rows, conn: ask("unlock-add", ("ttl", str(ttl)), *rows.items(), conn=conn),
+    st.integers(1, 100),
+    values,
+    conns,
+)
+commits = st.builds(
+    lambda slugs, conn: ask("unlock-commit", *[("directory", it) for it in slugs], ("state-key", STATE_KEY), conn=conn),
+    st.lists(st.sampled_from(SLUGS)),
+    conns,
+)
+whole_unlocks = st.builds(
+    lambda ttl, rows, others, conn: [
+        ask("unlock", conn=conn),
+        ask("unlock-add", ("ttl", str(ttl)), *rows.items(), conn=conn),
+        ask("unlock-commit", ("directory", "\n".join([*rows, *others])), ("state-key", STATE_KEY), conn=conn),
+    ],
+    st.integers(1, 100),
+    values,
+    st.lists(st.sampled_from(SLUGS), min_size=1),
+    conns,
+)
+replaces = st.builds(
+    lambda slug, value, cap: ask("replace", ("slug", slug), ("value", value), ("cap", cap)),
+    st.sampled_from(SLUGS),
+    st.binary(max_size=8),
+    st.sampled_from(("0", "5", "x")),
+)
+anything = st.builds(
+    lambda verb, rows, conn: ask(verb, *rows, conn=conn),
+    st.sampled_from(VERBS) | st.text(max_size=5),
+    fields,
+    conns,
+)
+single = st.one_of(
+    anything,
+    unlock_adds,
+    commits,
+    replaces,
+    st.builds(lambda slug: ask("forget", slug=slug), st.sampled_from(SLUGS)),
+    st.builds(lambda conn: ask("unlock", conn=conn), conns),
+    st.builds(Disconnected, conns),
+    st.just(Tick()),
+)
+scenes_of_events = st.lists(
+    st.tuples(whole_unlocks | single.map(lambda it: [it]), st.integers(0, 40_000), st.booleans()), min_size=3
+)
+
+
+class Tracked(Secret):
+    """A secret that is remembered from its making."""
+
+    __slots__ = ()
+    made: "list[Secret]"
+
+    def __init__(self, value: "bytes | memoryview") -> None:
+        super().__init__(value)
+        Tracked.made.append(self)
+
+
+def perform(book: Playbook, event: Event, now: int, audit_works: bool) -> None:
+    """One event, and what a driver that keeps the log answers to a durable line."""
+    conn = getattr(event, "conn", 0)
+    for plain in book.step(event, now):
+        if plain[0] == "audit" and plain[-1]:
+            book.step(AuditDurable(conn) if audit_works else AuditFailed(conn), now)
+
+
+@settings(max_examples=300, deadline=None)
+@given(scenes_of_events)
+def test_no_dialogue_breaks_a_rule(scenes: "list[tuple[list[Event], int, bool]]") -> None:
+    """No exception, no change by a refusal, and every secret ever made is held, staged, handed out or overwritten."""
+    Tracked.made = []
+    now = 0
+    with mock.patch.object(agent, "Secret", Tracked):
+        book = Playbook()
+        for events, later, audit_works in scenes:
+            now += later
+            for event in events:
+                perform(book, event, now, audit_works)
+            alive = {it for it in Tracked.made if any(it.view())}
+            assert alive <= reachable(book.state) | set(book.sealed)
+            if book.state.timer is None:
+                assert not book.state.holdings.held
+
+
+@settings(max_examples=100, deadline=None)
+@given(scenes_of_events)
+def test_an_agent_without_an_unlock_serves_nothing(scenes: "list[tuple[list[Event], int, bool]]") -> None:
+    """Without a commit no reply carries a secret, whatever else was said."""
+    book = Playbook()
+    for event in [event for events, _later, _works in scenes for event in events]:
+        if getattr(event, "verb", b"") != b"unlock-commit":
+            assert "secret reply" not in [plain[0] for plain in book.step(event)]
+    assert book.state.holdings.held == {}
