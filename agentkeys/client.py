@@ -10,12 +10,17 @@ import sys
 from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal
 from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET
 from _socket import socket as Socket
+from time import sleep
 
 from agentkeys import __version__, errors, paths, wire
 from agentkeys.errors import Absent, AgentkeysError, Denied, NoAgent, OutcomeUnknown, TimedOut, UsageFault
 
 ANSWER_SECONDS = 10.0
 """How long an agent may take to answer; it needs 20 µs, a stopped one (SIGSTOP) never does."""
+
+QUEUE_PAUSE = 0.005
+QUEUE_TRIES = 2000
+"""Seconds between two tries to get into an agent's full queue, and how often: ANSWER_SECONDS together."""
 
 RECEIVE = 16 * 1024
 """Bytes asked of one recv(2): nearly every reply in one call; a larger buffer costs page faults at each start."""
@@ -75,7 +80,7 @@ class Connection:
         self._sock = Socket(AF_UNIX, SOCK_STREAM)
         self._sock.settimeout(ANSWER_SECONDS)
         try:
-            self._sock.connect(paths.to_bytes(path))
+            self._connect(paths.to_bytes(path))
             uid, self.pid = peer_ids(self._sock)
         except TimeoutError:
             raise TimedOut(f"the agent at {path} doesn't accept a connection", f"ls -l {path}") from None
@@ -85,6 +90,15 @@ class Connection:
         if uid != posix.geteuid():
             self._sock.close()
             raise Denied(f"{path} is served by uid {uid}, not by this user", f"ls -l {path}")
+
+    def _connect(self, path: bytes) -> None:
+        """connect(2), patient with a full queue: EAGAIN is a busy agent, not an absent one. Raises OSError."""
+        for _ in range(QUEUE_TRIES):
+            try:
+                return self._sock.connect(path)
+            except BlockingIOError:
+                sleep(QUEUE_PAUSE)
+        raise TimeoutError
 
     def ask(self, verb: bytes, *pairs: bytes, secret: bool = False) -> "list[memoryview]":
         """Ask one thing; the fields after `ok`.
@@ -195,7 +209,10 @@ def _fault(fields: "list[memoryview]") -> AgentFault:
             slugs.append(text)
         else:
             found[name.decode("ascii", "replace")] = text
-    fault = AgentFault(found["message"], found["hint"], int(found["code"]) if found["code"].isdigit() else 1)
+    code = found["code"]
+    fault = AgentFault(
+        found["message"], found["hint"], int(code) if code.isdigit() and len(code) < 4 and 0 < int(code) < 256 else 1
+    )
     fault.slugs = slugs
     return fault
 
@@ -377,11 +394,15 @@ def bug(fault: Exception) -> AgentkeysError:
 
 def note(text: str) -> None:
     """Write one line to stderr, if there is one. Paths and names may be foreign: no control character gets through."""
-    line = "".join([c if c.isprintable() else ascii(c)[1:-1] for c in text])
     try:
-        posix.write(2, f"agentkeys: {line}\n".encode())
+        posix.write(2, f"agentkeys: {printable(text)}\n".encode())
     except OSError:
         pass  # nobody listens
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: control characters, and what else isn't printable, as escapes."""
+    return text if text.isprintable() else "".join([c if c.isprintable() else ascii(c)[1:-1] for c in text])
 
 
 def guard_standard_descriptors() -> None:
@@ -553,7 +574,10 @@ def agent(options: Options) -> int:
     """Re-use the owner's agent: print what `eval` exports."""
     caller = Caller(options)
     connection = discover(caller.environ, caller.root, caller.owner)
-    connection.ask(b"ping")
+    try:
+        connection.ask(b"ping")
+    except OutcomeUnknown:
+        raise Unclear from None  # it hung up: a dying agent, or no agent at all
     return print_exports(connection.path, connection.pid, caller.owner)
 
 

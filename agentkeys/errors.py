@@ -74,6 +74,12 @@ class VaultFault(AgentkeysError):
     exit_code = VAULT
 
 
+class AuditFault(VaultFault):
+    """The audit log can't be written, so nothing may be done; not the fault of a vault, and exit 1."""
+
+    exit_code = MALFUNCTION
+
+
 class OutcomeUnknown(AgentkeysError):
     """The other side vanished after it was asked."""
 

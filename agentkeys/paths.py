@@ -273,6 +273,10 @@ def lock_socket(lock: str) -> str:
     return text.partition("\n")[0] if text.endswith("\n") else ""
 
 
+MARKER_SIZE = 16
+"""Bytes of a marker's hash: no two of 10,000 names will share one."""
+
+
 def inventory_marker(root: str, owner: str, slug: str) -> str:
     """The file whose existence says that `slug` is in the owner's rack; "" before the first `init`.
 
@@ -281,7 +285,7 @@ def inventory_marker(root: str, owner: str, slug: str) -> str:
     key = read_small(install_key(root))
     if len(key) != 32:
         return ""
-    return f"{inventory_dir(root, owner)}/{digest(slug.encode('utf-8'), 16, key)}"
+    return f"{inventory_dir(root, owner)}/{digest(slug.encode('utf-8'), MARKER_SIZE, key)}"
 
 
 def exists(path: str) -> bool:

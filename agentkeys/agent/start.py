@@ -9,6 +9,7 @@ The parent (`agentkeys agent`) reads one answer from our stdout before it prints
 
 import errno
 import fcntl
+import gc
 import os
 import resource
 import signal
@@ -53,6 +54,7 @@ class Options:
 
 def main(argv: "list[str]") -> int:
     """Become the owner's agent. Returns the exit code once it stopped."""
+    gc.disable()  # reference counts free all that an agent makes; the collector would walk 10,000 values at an unlock
     sys.excepthook = hardening.quiet_traceback
     hardening.close_memory()
     os.umask(0o077)

@@ -4,7 +4,7 @@ import errno
 import importlib
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
 
 from agentkeys import __version__, client, errors
 from agentkeys.errors import AgentkeysError, UsageFault
@@ -20,8 +20,14 @@ FAMILIES = {
     "list": "rack",
     "unlock": "rack",
     "exec": "inject",
+    "owner": "owners",
+    "recipient": "owners",
+    "restore": "owners",
     "setup": "operator",
 }
+
+STDOUT_TROUBLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
+"""How a write to a closed or full stdout fails; a closed pipe (EPIPE) is silent."""
 
 HELP = """\
 usage: agentkeys VERB [--for OWNER] …
@@ -41,6 +47,11 @@ daily
   status     what the agent holds, and for how long
   relock     make the agent forget
   del        take a key out of the rack
+
+owners
+  owner      list, show, alias and remove owners
+  recipient  who else can restore the rack: set, get, del
+  restore    open the rack with a backup identity, or an older copy of it
 
 operator
   setup launcher     write a launcher that starts faster and ignores PYTHON* variables
@@ -87,7 +98,7 @@ def _dispatch(verb: str, argv: "list[str]") -> int:
     return _run_typer(importlib.import_module(f"agentkeys.cli.{family}").app, verb, argv)
 
 
-def _run_typer(app: Any, verb: str, argv: "list[str]") -> int:
+def _run_typer(app: Callable[..., object], verb: str, argv: "list[str]") -> int:
     """Run one family; typer's usage errors become ours.
 
     They are found through the public BadParameter's base, because typer carries its own click since 0.28.
@@ -100,7 +111,7 @@ def _run_typer(app: Any, verb: str, argv: "list[str]") -> int:
         sys.stdout.flush()
     except OSError as error:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python would fail once more at its exit
-        if error.errno == errno.EPIPE:
+        if error.errno not in STDOUT_TROUBLE:
             raise
         raise AgentkeysError(f"stdout can't be written: {error.strerror}") from None
     except typer.Exit as leave:

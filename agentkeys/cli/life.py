@@ -64,7 +64,7 @@ def status(owner: o.Owner = "", sock: o.Sock = "", as_json: o.Json = False) -> i
     except NoAgent as fault:
         if as_json:
             return client.write_out(b"null\n")
-        return client.write_out(f"{fault.message}\n".encode("utf-8", "surrogateescape"))
+        return client.write_out(f"{client.printable(fault.message)}\n".encode())
 
 
 @app.command()

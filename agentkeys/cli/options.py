@@ -35,6 +35,7 @@ def gather(verb: str, owner: str = "", sock: str = "", env: str = "", org: str =
 
 def say(text: str) -> None:
     """Print a line of success. Raises AgentkeysError when stdout is full, BrokenPipeError's exit when it is gone."""
-    code = client.write_out(f"{text}\n".encode("utf-8", "surrogateescape"))
+    lines = "\n".join([client.printable(line) for line in text.split("\n")])
+    code = client.write_out(f"{lines}\n".encode())
     if code:
         raise typer.Exit(code)

@@ -15,6 +15,8 @@ from agentkeys.errors import NoAgent, UsageFault
 
 app = o.new_app()
 
+VIA_HELP = "How the identity is kept: keychain, file, ssh, passphrase, env, plugin:NAME."
+
 Name = Annotated[str, typer.Argument(metavar="[NAME]", help="The key, like the variable it becomes.")]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[NAME]", help="The key, like the variable it becomes.")]
 
@@ -22,31 +24,42 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[NAME]", help="The k
 @app.command()
 def init(
     owner: o.Owner = "",
-    via: Annotated[str, typer.Option("--via", metavar="HOW", help="How the identity is kept: file or ssh.")] = "",
+    via: Annotated[str, typer.Option("--via", metavar="HOW", help=VIA_HELP)] = "",
     pubkey: Annotated[
-        str,
-        typer.Option("--pubkey", metavar="PATH", help="The ssh public key; its other half lies beside it."),
+        str, typer.Option("--pubkey", metavar="PATH", help="The ssh public key, or a plugin's recipient.")
+    ] = "",
+    identity: Annotated[
+        str, typer.Option("--identity", metavar="FILE", help="What age-plugin-NAME wrote for your key.")
     ] = "",
     as_json: o.Json = False,
 ) -> None:
     """Make an owner: an identity, a wallet and an empty rack. Done twice, it says what is there.
 
+    Without --via the identity is kept in the keychain, or in a file where there is none.
+
     \b
     agentkeys init
     agentkeys init --for seaturtle --via ssh --pubkey ~/.ssh/id_ed25519_seaturtle.pub
+    agentkeys init --for vlad --via passphrase
     """
     root = home()
     name = refs.check_owner(client.chosen_owner(posix.environ, owner).lower())
-    answer = work("init", [("home", root), ("owner", name), ("via", via), ("pubkey", pubkey)])
-    facts = {field: value.decode("utf-8", "surrogateescape") for field, value in answer.rows}
+    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", name), ("via", via), ("pubkey", pubkey)]
+    answer = work("init", [*fields, ("identity-file", identity)])
+    facts = {field: value.decode("utf-8", "surrogateescape") for field, value in answer.rows if field != "note"}
+    for note in answer.texts("note"):
+        client.note(note)
     if as_json:
         o.say(json.dumps({**facts, "keys": int(facts["keys"])}))
         return
-    made = "made" if facts["effect"] == "created" else "already there, nothing changed:"
-    o.say(f"{made} owner {name}, wallet {facts['wallet']}, {facts['keys']} keys")
+    made = "already there, nothing changed:" if facts["effect"] == "found" else "made"
+    wallet = f"wallet {facts['wallet']}" if facts["wallet"] else "no wallet yet"
+    o.say(f"{made} owner {name}, {wallet}, {facts['keys']} keys")
     o.say(f"  rack      {facts['manifest']}")
     o.say(f"  sealed to {facts['recipient']} (via {facts['via']})")
-    if facts["effect"] == "created":
+    if facts["effect"] == "unclaimed":
+        o.say("  unclaimed: the first use of the private key makes it this owner's own")
+    if facts["effect"] != "found":
         o.say(f"next: agentkeys set GITHUB_TOKEN{_for(name)}")
 
 

@@ -5,7 +5,7 @@ import os
 import posix
 
 from agentkeys import client, paths, procs
-from agentkeys.errors import AgentkeysError, NoAgent
+from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown
 from agentkeys.stores import atomic
 
 SCRIPT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/agent/__main__.py"
@@ -19,17 +19,29 @@ def start_agent(root: str, owner: str) -> client.Connection:
 
     Raises TimedOut, and what the new agent answered when it couldn't start.
     """
-    try:
-        return client.discover(posix.environ, root, owner)
-    except NoAgent:
-        run = paths.run_dir(root, owner)
-        atomic.make_private_dir(run)
+    found = _running(root, owner)
+    if found is not None:
+        return found
+    run = paths.run_dir(root, owner)
+    atomic.make_private_dir(run)
     with atomic.FileLock(f"{run}/start", START_LOCK_SECONDS):
-        try:
-            return client.discover(posix.environ, root, owner)
-        except NoAgent:
+        found = _running(root, owner)
+        if found is None:
             _spawn(root, owner, run)
-        return client.discover(posix.environ, root, owner)
+            found = _running(root, owner)
+    if found is None:
+        raise AgentkeysError("the new agent is gone again", f"agentkeys status --for {owner}")
+    return found
+
+
+def _running(root: str, owner: str) -> client.Connection | None:
+    """A connection to the running agent, which answered; None when none does. A pid or a file proves nothing."""
+    try:
+        connection = client.discover(posix.environ, root, owner)
+        connection.ask(b"ping")
+    except (NoAgent, OutcomeUnknown):
+        return None
+    return connection
 
 
 def _spawn(root: str, owner: str, run: str) -> None:

@@ -72,6 +72,19 @@ def _without_echo_newline(name: str, value: bytes) -> bytes:
     return value
 
 
+def prompt(text: str) -> str:
+    """Ask for a line that is no secret, on the terminal. Raises UsageFault without one."""
+    try:
+        tty = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        raise UsageFault("there is no terminal to ask on; --yes goes without") from None
+    try:
+        os.write(tty, text.encode())
+        return _read_line(tty).decode("utf-8", "replace").strip()
+    finally:
+        os.close(tty)
+
+
 def prompt_hidden(text: str) -> bytes:
     """Ask on the terminal without echo, which comes back on Enter and on Ctrl-C.
 

@@ -5,7 +5,7 @@ import posix
 
 from agentkeys import client, paths, procs
 from agentkeys.cli.values import prompt_hidden
-from agentkeys.errors import AgentkeysError, NoAgent, UsageFault
+from agentkeys.errors import AgentkeysError, Locked, NoAgent, UsageFault
 from agentkeys.wire import WireError
 from agentkeys.worker.job import Answer, encode, encode_fault, gather, read_question
 
@@ -18,7 +18,7 @@ SCRIPT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/worker/
 def work(name: str, fields: "list[tuple[str, bytes | str]]") -> Answer:
     """Run one job. Raises what the worker answered, TimedOut, or AgentkeysError when it died."""
     with procs.Worker(SCRIPT) as worker:
-        worker.send(encode(name, fields))
+        worker.send(encode(name, [*fields, *_from_environment()]))
         while True:
             try:
                 message = gather(lambda: worker.receive(DEADLINE))
@@ -30,12 +30,28 @@ def work(name: str, fields: "list[tuple[str, bytes | str]]") -> Answer:
             worker.send(_reply(question))
 
 
+def _from_environment() -> "list[tuple[str, bytes | str]]":
+    """What the caller's environment says of identities; a worker has none of its own.
+
+    The identity travels in the pipe. It stays in our own environment until we exit, as every variable does.
+    """
+    found: list[tuple[str, bytes | str]] = []
+    if b"AGENTKEYS_IDENTITY" in posix.environ:
+        found.append(("identity", posix.environ[b"AGENTKEYS_IDENTITY"]))
+    store = paths.env_text(posix.environ, b"AGENTKEYS_SESSION_STORE")
+    if store not in ("", "file", "keychain"):
+        raise UsageFault("AGENTKEYS_SESSION_STORE is neither file nor keychain", "unset AGENTKEYS_SESSION_STORE")
+    if store:
+        found.append(("store", store))
+    return found
+
+
 def _reply(question: str) -> bytes:
     """Ask the person at the terminal for the worker."""
     try:
         return encode("ok", [("text", prompt_hidden(question))])
     except AgentkeysError as fault:
-        return encode_fault(fault)
+        return encode_fault(Locked(f"{question.rstrip(': ')} is wanted, and {fault.message}", "agentkeys unlock"))
 
 
 def home() -> str:

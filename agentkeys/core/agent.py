@@ -315,7 +315,7 @@ def _unlock_commit(state: AgentState, event: Request, now: int) -> "list[Effect]
             raise UsageFault("unlock-commit takes directory and one state-key")
     if key is None or not staged.brought.keys() <= set(directory):
         raise UsageFault("unlock-commit without a state-key, or a value whose key is not in the directory")
-    state.holdings.check_room(staged.brought)
+    state.holdings.check_room(staged.brought, staged.size)
     staged.directory = directory
     return [
         SealAudit(event.conn, Secret(key)),

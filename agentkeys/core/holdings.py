@@ -169,19 +169,22 @@ class Holdings:
         self.expired.update(due)
         return [self.held.pop(slug).secret for slug in due]
 
-    def check_room(self, brought: "dict[str, Held]") -> None:
-        """Raise UsageFault when bring() would make us hold over MAX_HELD."""
-        kept = [held for slug, held in self.held.items() if slug not in brought]
-        if sum([len(held.secret) for held in (*kept, *brought.values())]) > MAX_HELD:
+    def check_room(self, brought: "dict[str, Held]", size: int) -> None:
+        """Raise UsageFault when bring() of these values, `size` bytes together, would make us hold over MAX_HELD."""
+        if size + sum([len(held.secret) for slug, held in self.held.items() if slug not in brought]) > MAX_HELD:
             raise UsageFault("these values are over 64 MiB together", "agentkeys unlock --key NAME")
 
     def bring(self, brought: "dict[str, Held]", directory: "list[str]") -> "list[Secret]":
         """Take one unlock as a whole: its values replace ours, and slugs no longer in the rack are dropped."""
         self.prepared.clear()
-        kept = {slug: held for slug, held in self.held.items() if slug not in brought}
         self.directory = dict.fromkeys(directory)
-        gone = [held.secret for slug, held in self.held.items() if slug in brought or slug not in self.directory]
-        self.held = {slug: held for slug, held in {**kept, **brought}.items() if slug in self.directory}
+        kept, gone = {}, []
+        for slug, held in self.held.items():
+            if slug in brought or slug not in self.directory:
+                gone.append(held.secret)
+            else:
+                kept[slug] = held
+        self.held = {**kept, **brought}
         self.expired = {slug for slug in self.expired if slug in self.directory and slug not in brought}
         return gone
 

@@ -8,6 +8,9 @@ from agentkeys.core import sealed_json
 from agentkeys.errors import VaultFault
 
 FORMAT = "agentkeys/manifest/1"
+UNCLAIMED = "agentkeys/unclaimed/1"
+NO_KEY = bytes(32)
+"""What an unclaimed manifest's MAC is keyed with: nobody's secret, for nobody's private key was there."""
 
 
 class KeyRecord:
@@ -52,12 +55,28 @@ class Manifest:
         self.via = via
         """How its identity is kept: file, ssh."""
         self.recipients = recipients
-        """age recipients the rack is sealed to; the owner's own comes first."""
+        """The owner's own age recipient."""
+        self.backups: dict[str, str] = {}
+        """Further recipients by label; what is sealed to them only `restore` opens."""
         self.version = 0
         """Raised by one with each write; a lower one than seen before is a rollback."""
         self.vaults: dict[str, dict[str, object]] = {}
         """What each vault on this disk wants remembered: its generation and its MAC."""
         self.keys: dict[str, KeyRecord] = {}
+
+    def sealed_to(self) -> "list[str]":
+        """Every recipient of the rack and its values."""
+        return [*self.recipients, *self.backups.values()]
+
+    def to_unclaimed(self) -> bytes:
+        """The sealed JSON of a rack that was made without the private key: empty, and its MAC a mere checksum."""
+        members: dict[str, object] = {
+            "format": UNCLAIMED,
+            "owner": self.owner,
+            "via": self.via,
+            "recipients": self.recipients,
+        }
+        return sealed_json.dump(members, "keys", NO_KEY)
 
     def to_bytes(self, key: bytes) -> bytes:
         """The sealed JSON."""
@@ -69,6 +88,7 @@ class Manifest:
             "wallet": self.wallet,
             "wallet_key": self.wallet_key,
             "recipients": self.recipients,
+            "backups": self.backups,
             "vaults": self.vaults,
             "keys": {slug: self.keys[slug].as_json() for slug in sorted(self.keys)},
         }
@@ -78,7 +98,16 @@ class Manifest:
 def from_bytes(data: bytes, key: bytes, owner: str) -> Manifest:
     """The manifest of `owner` in sealed JSON. Raises VaultFault for anything but one that to_bytes() made."""
     what = f"host.{owner}.yml.age"
-    found = sealed_json.load(data, key, what, FORMAT, owner)
+    return _from_members(sealed_json.load(data, key, what, FORMAT, owner), what, owner)
+
+
+def from_unverified(data: bytes, owner: str) -> Manifest:
+    """As from_bytes(), for a rack whose MAC key is lost: whoever knew a recipient may have written it."""
+    what = f"host.{owner}.yml.age"
+    return _from_members(sealed_json.load(data, None, what, FORMAT, owner), what, owner)
+
+
+def _from_members(found: "dict[str, object]", what: str, owner: str) -> Manifest:
     try:
         manifest = Manifest(
             owner,
@@ -88,8 +117,12 @@ def from_bytes(data: bytes, key: bytes, owner: str) -> Manifest:
             _texts(found["recipients"]),
         )
         version, vaults, keys = found["version"], found["vaults"], found["keys"]
+        backups = found.get("backups", {})
         if not (isinstance(version, int) and isinstance(vaults, dict) and isinstance(keys, dict)):
             raise TypeError
+        if not isinstance(backups, dict):
+            raise TypeError
+        manifest.backups = {_text(label): _text(text) for label, text in backups.items()}
         manifest.version = version
         manifest.vaults = vaults
         # No check of each slug: the MAC says that we wrote it, and 10,000 checks are a quarter of an unlock.
@@ -100,6 +133,30 @@ def from_bytes(data: bytes, key: bytes, owner: str) -> Manifest:
     except (KeyError, TypeError):
         raise VaultFault(f"{what} is damaged", sealed_json.RESTORE_HINT) from None
     return manifest
+
+
+def is_unclaimed(data: bytes) -> bool:
+    """Whether a manifest's text says that it waits to be claimed."""
+    return f'"format": "{UNCLAIMED}"'.encode() in data[:80]
+
+
+def from_unclaimed(data: bytes, owner: str, wallet: str, wallet_key: str) -> Manifest:
+    """The empty manifest of to_unclaimed(), of version 0, with a wallet made now: before, anybody knew its maker.
+
+    Raises VaultFault.
+    """
+    what = f"host.{owner}.yml.age"
+    found = sealed_json.load(data, NO_KEY, what, UNCLAIMED, owner)
+    try:
+        return Manifest(
+            owner,
+            wallet,
+            wallet_key,
+            _text(found["via"]),
+            _texts(found["recipients"]),
+        )
+    except (KeyError, TypeError):
+        raise VaultFault(f"{what} is damaged", sealed_json.RESTORE_HINT) from None
 
 
 def _text(value: object) -> str:

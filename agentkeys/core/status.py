@@ -82,4 +82,9 @@ def as_text(owner: str, facts: AgentFacts, up: int, unlocked: bool, keys: "list[
     for key in keys:
         left = f", {show_duration(key.left)} left" if key.state == "unlocked" else ""
         lines.append(f"  {key.slug:<{width}}  {key.state}{left}{'  ' + key.vault if key.vault else ''}")
-    return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+    return "".join([_printable(line) + "\n" for line in lines]).encode("utf-8")
+
+
+def _printable(line: str) -> str:
+    """A line for a terminal: a path may hold anything."""
+    return "".join([c if c.isprintable() else ascii(c)[1:-1] for c in line])

@@ -37,9 +37,9 @@ def write(to: str, force: bool = False) -> "tuple[str, str]":
     text = script(sys.executable, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     if not force and not _is_ours(path):
         raise UsageFault(f"{path} is there and is no launcher of ours", f"agentkeys setup launcher --to {path} --force")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     temp = f"{path}.{os.getpid()}.tmp"
     try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755), "w") as file:
             file.write(text)
         os.chmod(temp, 0o755)  # noqa: S103 - a program, whatever the umask
@@ -58,5 +58,5 @@ def _is_ours(path: str) -> bool:
             return False
         with open(path, "rb") as file:
             return MARK.encode() in file.read(4096)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return True

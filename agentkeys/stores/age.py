@@ -10,18 +10,30 @@ from agentkeys.errors import VaultFault
 
 HEADER = b"age-encryption.org/v1\n"
 
-Identity = pyrage.x25519.Identity | pyrage.ssh.Identity
-Recipient = pyrage.x25519.Recipient | pyrage.ssh.Recipient
+Identity = pyrage.x25519.Identity | pyrage.ssh.Identity | pyrage.plugin.IdentityPluginV1
+Recipient = pyrage.x25519.Recipient | pyrage.ssh.Recipient | pyrage.plugin.RecipientPluginV1
+
+
+def plugin_of(text: str) -> str:
+    """The plugin that a recipient `age1NAME1…` names, or "": Bech32's data has no 1, and X25519's prefix is age."""
+    return text[4 : text.rindex("1")] if text.startswith("age1") and text.count("1") > 1 else ""
 
 
 def recipient(text: str) -> Recipient:
-    """An age recipient from `age1…`, `ssh-ed25519 …` or `ssh-rsa …`. Raises VaultFault."""
+    """An age recipient from `age1…`, `age1NAME1…`, `ssh-ed25519 …` or `ssh-rsa …`. Raises VaultFault."""
+    plugin = plugin_of(text)
+    if plugin:
+        from agentkeys.stores.identity_plugin import encryptor
+
+        return encryptor(plugin, text)
     try:
         if text.startswith("ssh-"):
             return pyrage.ssh.Recipient.from_str(text)
         return pyrage.x25519.Recipient.from_str(text)
     except (pyrage.RecipientError, ValueError):
-        raise VaultFault("not an age recipient", "age1…, ssh-ed25519 … or ssh-rsa …") from None
+        raise VaultFault(
+            "not an age recipient (age1…, ssh-ed25519 …, ssh-rsa …)", "age-keygen -y identity.key"
+        ) from None
 
 
 def seal(data: bytes, recipients: "list[str]") -> bytes:

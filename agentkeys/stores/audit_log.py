@@ -16,7 +16,7 @@ from _blake2 import blake2b
 from agentkeys import paths
 from agentkeys.core import audit
 from agentkeys.core.secret import Secret
-from agentkeys.errors import VaultFault
+from agentkeys.errors import AuditFault
 
 CHAIN = "chain.jsonl"
 UNSEALED = "unsealed.jsonl"
@@ -55,7 +55,7 @@ class AuditLog:
         self._stamp = ""
 
     def append(self, verb: str, uid: int, pid: int, keys: "list[str]", decision: str, why: str = "") -> None:
-        """Write one line. Raises VaultFault; nothing may be done then."""
+        """Write one line. Raises AuditFault; nothing may be done then."""
         try:
             self._lock()
             try:
@@ -69,10 +69,10 @@ class AuditLog:
             finally:
                 fcntl.flock(self.fd, fcntl.LOCK_UN)
         except OSError as error:
-            raise VaultFault(f"the audit log can't be written: {error.strerror}") from None
+            raise AuditFault(f"the audit log can't be written: {error.strerror}") from None
 
     def seal(self, key: Secret) -> None:
-        """Chain from now on under `key`, and tie in the lines written before it was known. Raises VaultFault."""
+        """Chain from now on under `key`, and tie in the lines written before it was known. Raises AuditFault."""
         if self.key is not None:
             self.key.wipe()
             self.size = -1
@@ -85,16 +85,16 @@ class AuditLog:
             finally:
                 fcntl.flock(self.fd, fcntl.LOCK_UN)
         except OSError as error:
-            raise VaultFault(f"the audit log can't be written: {error.strerror}") from None
+            raise AuditFault(f"the audit log can't be written: {error.strerror}") from None
 
     def sync(self) -> None:
-        """Make what was written durable. Raises VaultFault."""
+        """Make what was written durable. Raises AuditFault."""
         if not self.dirty:
             return
         try:
             _sync(self.fd)
         except OSError as error:
-            raise VaultFault(f"the audit log can't be synced: {error.strerror}") from None
+            raise AuditFault(f"the audit log can't be synced: {error.strerror}") from None
         self.dirty = False
 
     # --- under the lock

@@ -35,7 +35,10 @@ class Bundle:
         seal: Callable[[bytes], bytes],
         unseal: Callable[[bytes, str], bytes],
     ) -> None:
-        """Files are `<prefix><generation><suffix>`; `key` authenticates, `seal` and `unseal` encrypt or do nothing."""
+        """Files are `<prefix><generation><suffix>`; `seal` and `unseal` encrypt or do nothing.
+
+        `key` authenticates; b"" is that of a lost identity, and nothing is checked.
+        """
         self.directory = directory
         self.prefix = prefix
         self.suffix = suffix
@@ -51,18 +54,21 @@ class Bundle:
         values = self._read_small(state)
         for slug, (name, mac) in _large(state).items():
             data = self._read(name)
-            if not derive.same(derive.mac(self.key, slug.encode(), data), mac):
+            if self.key and not derive.same(derive.mac(self.key, slug.encode(), data), mac):
                 raise VaultFault(f"{self._path(name)} is not the file the manifest names", sealed_json.RESTORE_HINT)
             values[slug] = data
         return values
 
-    def write(self, state: State, values: Values) -> State:
-        """A new generation of `values`, durable but not yet committed; its state. Raises VaultFault."""
+    def write(self, state: State, values: Values, keep_large: bool = True) -> State:
+        """A new generation of `values`, durable but not yet committed; its state. Raises VaultFault.
+
+        A large value that didn't change keeps its file, unless `keep_large` says that the recipients changed.
+        """
         atomic.make_private_dir(self.directory)
         self.sweep(state)
         number = state.get("generation", 0)
         generation = (number if isinstance(number, int) else 0) + 1
-        kept = _large(state)
+        kept = _large(state) if keep_large else {}
         small: dict[str, object] = {}
         large: dict[str, list[str]] = {}
         for slug, value in values.items():
@@ -100,7 +106,7 @@ class Bundle:
     def _read_small(self, state: State) -> Values:
         name = self._name(state["generation"])
         data = self._read(name)
-        found = sealed_json.load(data, self.key, self._path(name), FORMAT, self.owner)
+        found = sealed_json.load(data, self.key or None, self._path(name), FORMAT, self.owner)
         if not derive.same(sealed_json.mac_of(data), str(state["mac"])):
             raise VaultFault(f"{self._path(name)} is not the bundle the manifest names", sealed_json.RESTORE_HINT)
         values = found["values"]

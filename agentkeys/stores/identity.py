@@ -5,15 +5,20 @@ An identity yields two things: the age identity that decrypts, and the private b
 
 import os
 import stat
+from collections.abc import Callable
 
 import pyrage
 
 from agentkeys.core.sealed_json import RESTORE_HINT
-from agentkeys.errors import UsageFault, VaultFault
+from agentkeys.errors import AgentkeysError, Locked, UsageFault, VaultFault
 from agentkeys.stores import age, atomic
+from agentkeys.stores.asking import Ask
 
 MAX_KEY_FILE = 64 * 1024
 """Bytes: an ssh RSA-16384 key is 13 KiB."""
+
+PASSPHRASE_TRIES = 3
+"""How often a person may mistype, as with ssh-add."""
 
 BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 """BIP 173's alphabet: the index of a character is its five bits."""
@@ -30,6 +35,8 @@ class OpenIdentity:
         """The private bytes: X25519's secret, ed25519's seed, or RSA's d big-endian at modulus length."""
         self.recipient = recipient
         """The public half, as age takes it."""
+        self.refusal: Callable[[], AgentkeysError | None] = lambda: None
+        """Why a question of a plugin's wasn't answered."""
 
     def __repr__(self) -> str:
         return "OpenIdentity(…)"
@@ -43,14 +50,24 @@ def generate() -> str:
 
 def open_file(path: str) -> OpenIdentity:
     """The identity in a file of ours. Raises VaultFault when it is missing, readable by others, or no identity."""
+    return parse_file(read_private(path), path)
+
+
+def read_private(path: str) -> bytes:
+    """A file of ours that nobody else may read. Raises VaultFault when it is missing or readable by others."""
     data = atomic.read_file(path, MAX_KEY_FILE)
     if data is None:
         raise VaultFault(f"the identity {path} is gone, and the rack can't be opened without it", RESTORE_HINT)
     _require_private(path)
+    return data
+
+
+def parse_file(data: bytes, what: str) -> OpenIdentity:
+    """The X25519 identity in age-keygen's file format, or alone. Raises VaultFault; `what` names the source."""
     for line in data.decode("ascii", "replace").splitlines():
         if line.startswith(PREFIX):
-            return _parse_x25519(line.strip(), path)
-    raise VaultFault(f"{path} holds no age identity", RESTORE_HINT)
+            return _parse_x25519(line.strip(), what)
+    raise VaultFault(f"{what} holds no age identity", RESTORE_HINT)
 
 
 def _parse_x25519(text: str, path: str) -> OpenIdentity:
@@ -83,29 +100,24 @@ def read_ssh_recipient(path: str) -> str:
     return f"{words[0]} {words[1]}"
 
 
-def open_ssh(path: str, recipient: str) -> OpenIdentity:
-    """An ssh private key without a passphrase.
+def open_ssh(path: str, recipient: str, ask: Ask | None = None) -> OpenIdentity:
+    """An ssh private key, `recipient`'s other half (any key, when that is "").
 
-    Raises VaultFault when it is gone, readable by others, protected by a passphrase, or not `recipient`'s other half.
+    A passphrase is asked for by `ask`, three times at most, and only held in memory.
+
+    Raises VaultFault when it is gone, readable by others, or not `recipient`'s other half, Locked for a passphrase
+    that is wrong or that nobody can be asked for.
     """
     data = atomic.read_file(path, MAX_KEY_FILE)
     if data is None:
         raise VaultFault(f"the ssh key {path} is gone, and the rack can't be opened without it", RESTORE_HINT)
     _require_private(path)
     # 30 ms of imports, for ssh owners alone
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-    try:
-        private = load_ssh_private_key(data, password=None)
-    except TypeError:
-        raise VaultFault(
-            f"{path} is protected by a passphrase", "ssh-keygen -t ed25519 -N '' -f ~/.ssh/id_agentkeys"
-        ) from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise VaultFault(f"{path} is no ssh private key", "ssh-keygen -t ed25519 -f KEY") from None
+    private = _load_ssh(data, path, ask)
     if isinstance(private, Ed25519PrivateKey):
         material = private.private_bytes_raw()
     elif isinstance(private, RSAPrivateKey):
@@ -113,9 +125,30 @@ def open_ssh(path: str, recipient: str) -> OpenIdentity:
     else:
         raise VaultFault(f"{path} is neither ed25519 nor RSA, which age needs", "ssh-keygen -t ed25519 -f KEY")
     public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
-    if public != recipient:
-        raise VaultFault(f"{path} is not the key this owner was made with", "put the former key back")
-    return OpenIdentity(pyrage.ssh.Identity.from_buffer(data), material, public)
+    if recipient and public != recipient:
+        raise VaultFault(f"{path} is not the key this owner was made with", RESTORE_HINT)
+    plain = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return OpenIdentity(pyrage.ssh.Identity.from_buffer(plain), material, public)
+
+
+def _load_ssh(data: bytes, path: str, ask: Ask | None) -> object:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+    passphrase: bytes | None = None
+    for attempt in range(PASSPHRASE_TRIES + 1):
+        try:
+            return load_ssh_private_key(data, passphrase)
+        except TypeError:
+            pass  # it wants a passphrase
+        except (ValueError, UnsupportedAlgorithm):
+            if passphrase is None:
+                raise VaultFault(f"{path} is no ssh private key", "ssh-keygen -t ed25519 -f KEY") from None
+        if ask is None:
+            raise Locked(f"{path} is protected by a passphrase, and nobody can be asked", f"ssh-keygen -y -f {path}")
+        if attempt < PASSPHRASE_TRIES:
+            passphrase = ask(f"passphrase for {path}: ") or b"\0"
+    raise Locked(f"wrong passphrase for {path}", f"ssh-keygen -y -f {path}")
 
 
 def _require_private(path: str) -> None:

@@ -57,6 +57,14 @@ class Vault(abc.ABC):
     def write(self, state: State, changes: "dict[str, bytes | None]") -> State:
         """Prepare `changes` (None deletes) on top of `state`; the state to commit. Raises VaultFault."""
 
+    def rewrite(self, state: State, values: "dict[str, bytes]") -> State:
+        """The recipients, or the whole identity, changed: write `values`, all that `state` holds, anew.
+
+        What isn't sealed by us needs nothing; the state it returns is committed like write()'s. Raises VaultFault.
+        """
+        del values
+        return state
+
     @abc.abstractmethod
     def settle(self, state: State) -> None:
         """`state` is committed: remove what it doesn't need. Raises VaultFault."""

@@ -32,6 +32,10 @@ class GenerationVault(Vault):
         merged = {**self._bundle.read(state), **changes}
         return self._bundle.write(state, {slug: value for slug, value in merged.items() if value is not None})
 
+    def rewrite(self, state: State, values: "dict[str, bytes]") -> State:
+        """See Vault."""
+        return self._bundle.write(state, values, keep_large=False)
+
     def settle(self, state: State) -> None:
         """See Vault."""
         self._bundle.sweep(state)

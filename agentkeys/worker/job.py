@@ -9,9 +9,7 @@ from collections.abc import Callable
 
 from agentkeys import paths, wire
 from agentkeys.errors import AgentkeysError, UsageFault
-
-Ask = Callable[[str], bytes]
-"""Puts a question to the person at the terminal, through the CLI, and returns what was typed. Raises AgentkeysError."""
+from agentkeys.stores.asking import Ask, Means
 
 
 class Job:
@@ -38,6 +36,10 @@ class Job:
     def texts(self, name: str) -> "list[str]":
         """Every value of a repeated field."""
         return [value.decode(paths.FS_ENCODING, "surrogateescape") for value in self._fields.get(name, [])]
+
+    def means(self) -> Means:
+        """What may be used to open an identity."""
+        return Means(self.ask, self._fields.get("identity", [b""])[0])
 
     def value(self) -> bytes:
         """The secret value of a `set`. Raises UsageFault when there is none."""

@@ -1,18 +1,18 @@
-"""Jobs about an owner: init makes it, resolve finds it by a name the client can't judge."""
+"""Jobs about an owner: init makes it, alias names it, remove forgets it, resolve finds it by a wallet."""
 
 import os
+import shutil
 
-from agentkeys import paths
+from agentkeys import client, paths
 from agentkeys.core import refs, wallet
 from agentkeys.core.manifest import Manifest
-from agentkeys.errors import UsageFault
-from agentkeys.stores import atomic, identity, inventory, wallet_key
-from agentkeys.stores.rack import Card, Rack, open_identity, read_card, timestamp
+from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
+from agentkeys.stores import atomic, identities, inventory, wallet_key
+from agentkeys.stores.card import Card, no_owner, publish, read_card
+from agentkeys.stores.rack import Rack, sweep, write_unclaimed
 from agentkeys.worker.job import Job
 
 Rows = list[tuple[str, bytes | str]]
-
-VIAS = ("file", "ssh")
 
 
 def init(job: Job) -> Rows:
@@ -21,38 +21,53 @@ def init(job: Job) -> Rows:
     Each step is durable before the next, so an init that was killed is finished by the next one.
     """
     root, owner = job.text("home"), refs.check_owner(job.text("owner"))
-    via = job.text("via", "")
-    if via and via not in VIAS:
-        raise UsageFault(
-            f"an identity is kept via {' or '.join(VIAS)}, not {refs.shown(via)}", "agentkeys init --via file"
-        )
+    making = identities.Making(root, owner, job.means())
+    making.via, making.pubkey = job.text("via", ""), job.text("pubkey", "")
+    making.identity_file, making.store = job.text("identity-file", ""), job.text("store", "")
     atomic.make_private_dir(root)
     _refuse_taken_name(root, owner)
     with atomic.FileLock(paths.rack_lock(root, owner)):
         inventory.prepare(root)
+        sweep(root, owner)
         card = read_card(root, owner)
+        making.may_generate = not paths.exists(paths.manifest(root, owner))
         if card is None:
-            card = _new_card(root, owner, via or "file", job.text("pubkey", ""))
-        elif via and via != card.via:
-            raise UsageFault(f"{owner} was made via {card.via}", f"agentkeys init --for {owner}")
-        rack = Rack(root, owner, open_identity(root, card))
-        manifest = rack.read()
-        effect = "found"
-        if manifest is None:
-            effect = "created"
-            manifest = Manifest(owner, *wallet_key.generate(), card.via, card.recipients)
-            rack.commit(manifest)
-        card.wallet = manifest.wallet
-        _publish(root, card)
+            card = identities.make(making)
+        elif making.via and making.via != card.via:
+            raise UsageFault(f"{owner} was made via {card.via}", f"agentkeys owner show {owner}")
+        effect, keys = _make_rack(root, card, making)
+        publish(root, card)
     return [
         ("owner", owner),
         ("effect", effect),
-        ("wallet", manifest.wallet),
+        ("wallet", card.wallet),
         ("via", card.via),
         ("recipient", card.recipients[0]),
         ("manifest", paths.manifest(root, owner)),
-        ("keys", str(len(manifest.keys))),
+        ("keys", str(keys)),
+        *[("note", note) for note in making.notes],
     ]
+
+
+def _make_rack(root: str, card: Card, making: identities.Making) -> "tuple[str, int]":
+    """Make the rack if there is none, and fill in the card's wallet; (what happened, keys in the rack).
+
+    A rack made without its private key waits, unclaimed, for the first use of that key.
+    """
+    if card.via == "ssh" and not paths.exists(card.key_path):
+        if paths.exists(paths.manifest(root, card.owner)):
+            return "found", 0
+        write_unclaimed(root, card)
+        return "unclaimed", 0
+    rack = Rack(root, card.owner, making.opened or identities.open_identity(root, card, making.means))
+    manifest = rack.read(locked=True)
+    effect = "found"
+    if manifest is None:
+        effect = "created"
+        manifest = Manifest(card.owner, *wallet_key.generate(), card.via, card.recipients)
+        rack.commit(manifest)
+    card.wallet = manifest.wallet
+    return effect, len(manifest.keys)
 
 
 def resolve(job: Job) -> Rows:
@@ -64,42 +79,71 @@ def resolve(job: Job) -> Rows:
     try:
         return [("owner", os.readlink(paths.name_link(root, address)))]
     except OSError:
-        raise UsageFault("no owner here has that wallet", "agentkeys status") from None
+        raise UsageFault("no owner here has that wallet", "agentkeys owner list") from None
 
 
-def _refuse_taken_name(root: str, owner: str) -> None:
+def alias(job: Job) -> Rows:
+    """Give an owner one more name, or take one away. Raises UsageFault for a name that is taken."""
+    root, owner = job.text("home"), job.text("owner")
+    name = refs.check_owner(job.text("alias").lower())
+    with atomic.FileLock(paths.rack_lock(root, owner)):
+        card = read_card(root, owner)
+        if card is None:
+            raise no_owner(root, owner)
+        if job.text("remove", ""):
+            if name not in card.aliases:
+                raise UsageFault(f"{owner} has no alias {name}", f"agentkeys owner show {owner}")
+            card.aliases.remove(name)
+            atomic.remove_file(paths.name_link(root, name))
+            publish(root, card)
+            return [("alias", name), ("effect", "removed")]
+        if paths.exists(paths.owner_card(root, name)):
+            raise UsageFault(f"{name} is an owner itself", "agentkeys owner list")
+        if name not in card.aliases:
+            _refuse_taken_name(root, name)
+            card.aliases.append(name)
+        publish(root, card)
+    return [("alias", name), ("effect", "added")]
+
+
+def _refuse_taken_name(root: str, name: str) -> None:
     try:
-        other = os.readlink(paths.name_link(root, owner))
+        other = os.readlink(paths.name_link(root, name))
     except OSError:
         return
-    raise UsageFault(f"{owner} is already another name for {other}", f"agentkeys init --for {other}")
+    raise UsageFault(f"{name} is already another name for {other}", f"agentkeys owner show {other}")
 
 
-def _new_card(root: str, owner: str, via: str, pubkey: str) -> Card:
-    if via == "ssh":
-        public = os.path.expanduser(pubkey or "~/.ssh/id_ed25519.pub")
-        if not os.path.isabs(public):
-            raise UsageFault("the ssh key's path is not absolute", 'agentkeys init --via ssh --pubkey "$PWD/key.pub"')
-        private = identity.ssh_private_path(public)
-        recipient = identity.read_ssh_recipient(public if public != private else public + ".pub")
-        return Card(owner, "", via, [recipient], private, timestamp())
-    if pubkey:
-        raise UsageFault("--pubkey goes with --via ssh", f"agentkeys init --for {owner} --via ssh --pubkey {pubkey}")
-    path = paths.identity(root, owner)
-    if atomic.read_file(path) is None:
-        atomic.make_private_dir(os.path.dirname(path))
-        atomic.write_file(path, identity.generate().encode("ascii"))
-    return Card(owner, "", via, [identity.open_file(path).recipient], "", timestamp())
+def remove(job: Job) -> Rows:
+    """Forget an owner for good: its agents, keys, values, wallet and the identity that we keep.
+
+    The manifest goes first and the card last: killed in between, the next `owner remove` finishes, and nothing that
+    is half there can be opened or mistaken for whole. The audit log stays.
+    """
+    root, owner = job.text("home"), job.text("owner")
+    with atomic.FileLock(paths.rack_lock(root, owner)):
+        card = read_card(root, owner)
+        if card is None:
+            raise no_owner(root, owner)
+        _stop_agents(root, owner)
+        atomic.remove_file(paths.manifest(root, owner))
+        for directory in (paths.vault_dir(root, owner), paths.inventory_dir(root, owner)):
+            shutil.rmtree(directory, ignore_errors=not os.path.isdir(directory))
+        atomic.remove_file(paths.state_file(root, owner))
+        identities.forget(root, card)
+        for name in filter(None, (card.wallet.lower(), *card.aliases)):
+            atomic.remove_file(paths.name_link(root, name))
+        atomic.remove_file(paths.owner_card(root, owner))
+        atomic.sync_dir(root)
+    return [("owner", owner), ("wallet", card.wallet)]
 
 
-def _publish(root: str, card: Card) -> None:
-    """Write the card and the wallet's name, where they aren't as they should be."""
-    path = paths.owner_card(root, card.owner)
-    if atomic.read_file(path) != card.to_bytes():
-        atomic.make_private_dir(os.path.dirname(path))
-        atomic.write_file(path, card.to_bytes())
-    link = paths.name_link(root, card.wallet.lower())
-    if not os.path.islink(link):
-        atomic.make_private_dir(os.path.dirname(link))
-        os.symlink(card.owner, link)
-        atomic.sync_dir(os.path.dirname(link))
+def _stop_agents(root: str, owner: str) -> None:
+    for path in client.agent_sockets(root, owner):
+        try:
+            connection = client.Connection(path, owner)
+            connection.ask(b"stop")
+        except (NoAgent, OutcomeUnknown):
+            continue
+        except AgentkeysError as fault:
+            raise UsageFault(f"the agent at {path} doesn't stop: {fault.message}", f"kill $(fuser {path})") from None

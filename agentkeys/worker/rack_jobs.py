@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from agentkeys import client, paths
 from agentkeys.core import refs
@@ -15,9 +17,10 @@ from agentkeys.errors import (
     UsageFault,
     VaultFault,
 )
-from agentkeys.stores import age, atomic, inventory
+from agentkeys.stores import age, inventory
 from agentkeys.stores.audit_log import AuditLog
-from agentkeys.stores.rack import Rack, open_rack, timestamp
+from agentkeys.stores.card import timestamp
+from agentkeys.stores.rack import Rack, open_rack
 from agentkeys.vaults import open_vault
 from agentkeys.vaults.base import Place, Vault
 from agentkeys.wire import MAX_VALUE
@@ -43,8 +46,8 @@ def place_of(rack: Rack, manifest: Manifest) -> Place:
         rack.owner,
         paths.vault_dir(rack.root, rack.owner),
         rack.keys.manifest,
-        lambda data: age.seal(data, manifest.recipients),
-        lambda data, path: age.open_sealed(data, rack.identity.decryptor, path),
+        lambda data: age.seal(data, manifest.sealed_to()),
+        rack.unseal,
     )
 
 
@@ -54,8 +57,8 @@ def set_key(job: Job) -> Rows:
     refs.split_slug(slug)
     if len(value) > MAX_VALUE:
         raise UsageFault("the value is over 1 MiB", "keep files elsewhere and their key here")
-    rack, lock = _begin(job)
-    with lock:
+    rack = begin(job)
+    with rack.lock:
         manifest = rack.require()
         old = manifest.keys.get(slug)
         vault_name = job.text("vault", old.vault if old else "os.secure")
@@ -69,29 +72,31 @@ def set_key(job: Job) -> Rows:
         inventory.prepare(rack.root)
         inventory.add(rack.root, rack.owner, slug)
         manifest.keys[slug] = record
-        _change(rack, manifest, changes, "set", slug)
+        with _nobody_serves_the_old(rack, slug):
+            _change(rack, manifest, changes, "set", slug)
         _tell_agents(rack, b"replace", b"slug", slug.encode(), b"cap", b"%d" % (max_ttl or 0), b"value", value)
     return [("slug", slug), ("vault", vault_name), ("effect", "replaced" if old else "added")]
 
 
 def delete_key(job: Job) -> Rows:
     """Take a key out of the rack and its value out of its vault; live agents have forgotten it before we answer."""
-    rack, lock = _begin(job)
-    with lock:
+    rack = begin(job)
+    with rack.lock:
         manifest = rack.require()
         slug = job.text("slug")
         old = manifest.keys.pop(slug, None)
         if old is None:
             return [("slug", slug), ("effect", "absent")]
-        _change(rack, manifest, {old.vault: {slug: None}}, "del", slug)
-        inventory.remove(rack.root, rack.owner, slug)
+        with _nobody_serves_the_old(rack, slug):
+            _change(rack, manifest, {old.vault: {slug: None}}, "del", slug)
         _tell_agents(rack, b"forget", b"slug", slug.encode())
+        inventory.remove(rack.root, rack.owner, slug)
     return [("slug", slug), ("vault", old.vault), ("effect", "deleted")]
 
 
-def _begin(job: Job) -> "tuple[Rack, atomic.FileLock]":
-    root, owner = job.text("home"), refs.check_owner(job.text("owner"))
-    return open_rack(root, owner), atomic.FileLock(paths.rack_lock(root, owner))
+def begin(job: Job) -> Rack:
+    """The rack that a job is about, opened. Raises UsageFault for no such owner, VaultFault, Locked."""
+    return open_rack(job.text("home"), refs.check_owner(job.text("owner")), job.means())
 
 
 def _change(
@@ -110,9 +115,22 @@ def _change(
         manifest.vaults[name] = vault.write(manifest.vaults.get(name, {}), values)
         touched.append((vault, name))
     rack.commit(manifest)
-    for vault, name in touched:
-        vault.settle(manifest.vaults[name])
-    log.append(verb, *who, "done")
+    try:
+        for vault, name in touched:
+            vault.settle(manifest.vaults[name])
+        log.append(verb, *who, "done")
+    except VaultFault:
+        pass  # it is committed; the next write sweeps, and an intent without a result says what happened
+
+
+@contextmanager
+def _nobody_serves_the_old(rack: Rack, slug: str) -> Iterator[None]:
+    """When a change fails somewhere in its commit, old or new may count: then no agent may hold either."""
+    try:
+        yield
+    except BaseException:
+        _tell_agents(rack, b"relock", b"key", slug.encode())
+        raise
 
 
 def _tell_agents(rack: Rack, verb: bytes, *pairs: bytes) -> None:
@@ -139,7 +157,7 @@ def _tell_agents(rack: Rack, verb: bytes, *pairs: bytes) -> None:
 
 def list_keys(job: Job) -> Rows:
     """Every key of the rack, as rows of JSON; names and places, no values."""
-    rack, _lock = _begin(job)
+    rack = begin(job)
     manifest = rack.require()
     rows: Rows = []
     for slug in sorted(manifest.keys):
@@ -151,9 +169,9 @@ def list_keys(job: Job) -> Rows:
 
 def unlock(job: Job) -> Rows:
     """Bring values from their vaults into the agent, as one transaction."""
-    rack, lock = _begin(job)
+    rack = begin(job)
     connection = client.Connection(job.text("socket"), rack.owner)
-    with lock:  # a `set` that commits meanwhile would be overtaken by the value before it
+    with rack.lock:  # a `set` that commits meanwhile would be overtaken by the value before it
         manifest = rack.require()
         slugs = choose(manifest, job.text("org", refs.ANY_ORG), job.text("env", refs.ANY_ENV), job.texts("key"))
         inventory.reconcile(rack.root, rack.owner, list(manifest.keys))

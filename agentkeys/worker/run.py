@@ -56,10 +56,20 @@ def _ask(text: str) -> bytes:
 
 def _work(message: bytes) -> bytes:
     job = jobs.Job(message, _ask)
-    if job.name in ("init", "resolve"):
+    if job.name in ("init", "resolve", "alias", "remove"):
         from agentkeys.worker import owner_jobs
 
-        return jobs.encode("ok", owner_jobs.init(job) if job.name == "init" else owner_jobs.resolve(job))
+        about = {
+            "init": owner_jobs.init,
+            "resolve": owner_jobs.resolve,
+            "alias": owner_jobs.alias,
+            "remove": owner_jobs.remove,
+        }
+        return jobs.encode("ok", about[job.name](job))
+    if job.name in ("recipient-set", "recipient-del", "recipient-get", "restore"):
+        from agentkeys.worker import recipient_jobs
+
+        return jobs.encode("ok", recipient_jobs.JOBS[job.name](job))
     from agentkeys.worker import rack_jobs
 
     run = {

@@ -11,7 +11,7 @@ from agentkeys.core import audit
 KEY = memoryview(bytes(range(32)))
 
 
-def make_chain(count: int, key: memoryview = KEY) -> "list[bytes]":
+def make_chain(count: int, key: memoryview = KEY, verb: str = "get") -> "list[bytes]":
     """Lines 1 to `count`, each about another key."""
     lines, mac = [], audit.FIRST_MAC
     for seq in range(1, count + 1):
@@ -19,7 +19,7 @@ def make_chain(count: int, key: memoryview = KEY) -> "list[bytes]":
             seq,
             f"2026-11-22T20:50:{seq:02}.000Z",
             "1f0e2d3c",
-            "get",
+            verb,
             1000,
             42,
             "ana",
@@ -77,6 +77,15 @@ def test_an_inserted_line_is_found(at: int) -> None:
 def test_a_whole_foreign_chain_is_found() -> None:
     """Made by someone without this owner's state key, at its first line."""
     assert audit.verify(make_chain(3, memoryview(bytes(32))), KEY) == 1
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_lines_of_another_chain_of_the_same_owner_are_found(at: int) -> None:
+    """Another machine's log has the same key and the same numbers: one line of it, or its whole end, doesn't fit in."""
+    other = make_chain(6, verb="exec")
+    assert audit.verify(other, KEY) is None
+    assert audit.verify([*CHAIN[:at], other[at], *CHAIN[at + 1 :]], KEY) == at + 1
+    assert audit.verify([*CHAIN[:at], *other[at:]], KEY) == at + 1
 
 
 HOSTILE = {

@@ -71,6 +71,7 @@ def test_its_text_is_the_documented_json() -> None:
         "wallet": "0xAb",
         "wallet_key": "00" * 32,
         "recipients": ["age1x"],
+        "backups": {},
         "vaults": {"os.secure": {"generation": 2}},
         "keys": {"@all.all.A": row, "b.all.B": row},
     }

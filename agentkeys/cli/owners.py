@@ -1,0 +1,223 @@
+"""owner, recipient, restore: who there is, and who can open what."""
+
+import json
+import os
+from typing import Annotated
+
+import typer
+
+from agentkeys import client, paths
+from agentkeys.cli import options as o
+from agentkeys.cli.values import prompt
+from agentkeys.cli.work import home, owner_named, owners, require_owner, work
+from agentkeys.errors import AgentkeysError, UsageFault
+
+app = o.new_app()
+owner = typer.Typer(rich_markup_mode=None, help="List, show, name and remove owners.")
+recipient = typer.Typer(rich_markup_mode=None, help="Who else can restore a rack.")
+app.add_typer(owner, name="owner")
+app.add_typer(recipient, name="recipient")
+
+Who = Annotated[str, typer.Argument(metavar="[OWNER]", help="Owner, alias or wallet.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask; for scripts.")]
+Label = Annotated[str, typer.Option("--label", metavar="LABEL", help="What you call it: backup, laptop.")]
+
+MAX_CARD = 65536
+"""Bytes of a card we read: it is half a page."""
+
+
+def _card(root: str, name: str) -> "dict[str, object]":
+    """An owner's public card. Raises AgentkeysError when it is damaged."""
+    try:
+        with open(paths.owner_card(root, name), "rb") as file:
+            found = json.loads(file.read(MAX_CARD))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise AgentkeysError(f"{paths.owner_card(root, name)} is damaged", f"agentkeys init --for {name}")
+    return found
+
+
+@owner.command("list")
+def list_(as_json: o.Json = False) -> None:
+    """List every owner of this home: name, wallet, how its identity is kept, aliases.
+
+    \b
+    agentkeys owner list --json
+    """
+    root = home()
+    cards = [_card(root, name) for name in owners(root)]
+    if as_json:
+        o.say(json.dumps(cards, indent=1))
+        return
+    if not cards:
+        o.say("no owner yet: agentkeys init")
+    width = max([len(str(card["owner"])) for card in cards], default=0)
+    for card in cards:
+        aliases = card.get("aliases")
+        also = f"  also {', '.join(aliases)}" if isinstance(aliases, list) and aliases else ""
+        o.say(f"{card['owner']!s:<{width}}  {card['wallet']}  via {card['via']}{also}")
+
+
+@owner.command()
+def show(who: Who = "", owner: o.Owner = "", as_json: o.Json = False) -> None:
+    """Show one owner's public facts, and where its rack lies.
+
+    \b
+    agentkeys owner show seaturtle
+    """
+    root = home()
+    name = owner_named(root, who or owner)
+    require_owner(root, name)
+    card = {**_card(root, name), "manifest": paths.manifest(root, name)}
+    if as_json:
+        o.say(json.dumps(card, indent=1))
+        return
+    for member, value in card.items():
+        text = ", ".join([str(item) for item in value]) if isinstance(value, list) else str(value)
+        if text:
+            o.say(f"{member.replace('_', ' '):<10}  {text}")
+
+
+@owner.command()
+def alias(
+    who: Annotated[str, typer.Argument(metavar="OWNER", help="The owner that gets it.")],
+    name: Annotated[str, typer.Argument(metavar="ALIAS", help="The other name.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take the alias away instead.")] = False,
+) -> None:
+    """Give an owner one more name that --for takes.
+
+    \b
+    agentkeys owner alias seaturtle turtle
+    """
+    root = home()
+    chosen = owner_named(root, who)
+    require_owner(root, chosen)
+    answer = work("alias", [("home", root), ("owner", chosen), ("alias", name), ("remove", "1" if remove else "")])
+    o.say(f"{answer.text('effect')} alias {answer.text('alias')} of {chosen}")
+
+
+@owner.command()
+def remove(who: Who = "", owner: o.Owner = "", yes: Yes = False) -> None:
+    """Remove an owner for good: keys, values, wallet, and the identity that agentkeys keeps. Backups stay yours.
+
+    \b
+    agentkeys owner remove seaturtle
+    """
+    if not (who or owner):
+        raise UsageFault("name the owner to remove", "agentkeys owner remove seaturtle")
+    root = home()
+    name = owner_named(root, who or owner)
+    require_owner(root, name)
+    card = _card(root, name)
+    count = len(os.listdir(paths.inventory_dir(root, name))) if os.path.isdir(paths.inventory_dir(root, name)) else 0
+    kept = "the ssh key stays" if card["via"] == "ssh" else "its identity goes too"
+    client.note(f"lost for good: {count} keys of {name}, wallet {card['wallet']}; {kept}")
+    if not yes and prompt(f"type {name} to remove it: ") != name:
+        raise UsageFault("nothing was removed", f"agentkeys owner remove {name} --yes")
+    work("remove", [("home", root), ("owner", name)])
+    o.say(f"removed owner {name}")
+
+
+@recipient.command("set")
+def set_(
+    owner: o.Owner = "",
+    label: Label = "backup",
+    pubkey: Annotated[str, typer.Option("--pubkey", metavar="KEY", help="age1…, ssh-ed25519 …, or a .pub file.")] = "",
+) -> None:
+    """Let one more key restore the rack: manifest and all values are sealed to it, all or nothing.
+
+    \b
+    agentkeys recipient set --for vlad --label backup --pubkey age1…
+    """
+    if not pubkey:
+        raise UsageFault("name the public key", "agentkeys recipient set --label backup --pubkey age1…")
+    root = home()
+    chosen = owner_named(root, owner)
+    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("label", label)]
+    work("recipient-set", [*fields, ("recipient", _public_key(pubkey))])
+    o.say(
+        f"added recipient {label}; it opens the rack of {chosen} by: agentkeys restore --for {chosen} --identity FILE"
+    )
+
+
+def _public_key(text: str) -> str:
+    """A key as given, or the one in a public key file, without its comment."""
+    if text.startswith(("age1", "ssh-")):
+        return " ".join(text.split()[:2])
+    try:
+        with open(os.path.expanduser(text), encoding="utf-8", errors="replace") as file:
+            return " ".join(file.read(MAX_CARD).split()[:2])
+    except OSError as error:
+        raise UsageFault(
+            f"{text!a} is no public key, and no file: {error.strerror}", "age-keygen -y backup.key"
+        ) from None
+
+
+@recipient.command("get")
+def get(owner: o.Owner = "", as_json: o.Json = False) -> None:
+    """List the rack's recipients.
+
+    \b
+    agentkeys recipient get --for vlad
+    """
+    root = home()
+    answer = work("recipient-get", [("home", root), ("owner", owner_named(root, owner))])
+    rows = [json.loads(row) for row in answer.texts("row")]
+    if as_json:
+        o.say(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        o.say(f"{row['label']:<10}  {row['recipient']}")
+
+
+@recipient.command("del")
+def del_(owner: o.Owner = "", label: Label = "") -> None:
+    """Take a recipient away. What it could read before, it may have read: replace what matters.
+
+    \b
+    agentkeys recipient del --for vlad --label backup
+    """
+    if not label:
+        raise UsageFault("name the recipient", "agentkeys recipient del --label backup")
+    root = home()
+    chosen = owner_named(root, owner)
+    work("recipient-del", [("home", root), ("owner", chosen), ("label", label)])
+    o.say(f"removed recipient {label}; copies made before can still be opened with its key")
+
+
+@app.command()
+def restore(
+    owner: o.Owner = "",
+    identity: Annotated[str, typer.Option("--identity", metavar="FILE", help="A backup recipient's private key.")] = "",
+    via: Annotated[str, typer.Option("--via", metavar="HOW", help="Keep the owner's new identity so.")] = "",
+    pubkey: Annotated[str, typer.Option("--pubkey", metavar="PATH", help="With --via ssh: the public key.")] = "",
+    accept_older: Annotated[bool, typer.Option("--accept-older", help="Accept an older copy of the rack.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Make a rack its owner's again: with a backup identity when its own is lost, or from an older copy.
+
+    What a backup identity opens is not verified: whoever knew its public key could have written it. Look at it.
+
+    \b
+    agentkeys restore --for vlad --identity backup.key
+    agentkeys restore --for vlad --accept-older
+    """
+    root = home()
+    chosen = owner_named(root, owner)
+    require_owner(root, chosen)
+    if identity:
+        client.note(f"not verified: anyone who knew the backup's public key could have written this rack of {chosen}")
+    elif accept_older:
+        client.note(f"an older rack of {chosen} brings back what was deleted and replaced since")
+    if (identity or accept_older) and not yes and prompt("restore it? (yes/no) ") != "yes":
+        raise UsageFault("nothing was restored", f"agentkeys restore --for {chosen} --yes …")
+    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("via", via), ("pubkey", pubkey)]
+    fields += [("identity-path", os.path.abspath(os.path.expanduser(identity)))] if identity else []
+    fields += [("accept-older", "1")] if accept_older else []
+    answer = work("restore", fields)
+    o.say(f"restored the rack of {chosen}: {answer.text('keys')} keys" + (", not verified" if identity else ""))
+    for label in answer.texts("dropped"):
+        client.note(f"backup recipient {label} is not sealed to any more; to have it back: agentkeys recipient set")
+    if identity:
+        o.say(f"next: agentkeys list --for {chosen}")

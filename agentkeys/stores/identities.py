@@ -1,0 +1,275 @@
+"""Every way to keep an identity, behind two functions: make() for `init`, open_identity() for everything after.
+
+keychain      an X25519 identity in the user's keychain
+file          the same in a file of ours, 0600
+passphrase    the same in a file sealed by a passphrase, asked for at each verb that opens the rack
+env           the same, handed in by the caller's $AGENTKEYS_IDENTITY; nothing of it rests here
+ssh           the user's own ssh key, ed25519 or RSA, with or without a passphrase
+plugin:NAME   on hardware or elsewhere, through age-plugin-NAME
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agentkeys import paths
+from agentkeys.core import refs
+from agentkeys.core.sealed_json import RESTORE_HINT
+from agentkeys.errors import AgentkeysError, Locked, TimedOut, UsageFault, VaultFault
+from agentkeys.stores import atomic, identity, identity_plugin, identity_sealed
+from agentkeys.stores.asking import Means
+from agentkeys.stores.card import Card, timestamp
+from agentkeys.stores.identity import OpenIdentity
+from agentkeys.stores.keychain import open_keychain
+
+VIAS = ("keychain", "file", "ssh", "passphrase", "env")
+"""Beside plugin:NAME."""
+
+HUMANLESS = ("keychain", "file", "ssh")
+"""Kinds that an agent may open again by itself (`--auto-unlock`); an ssh key only without a passphrase."""
+
+
+class Making:
+    """What `init` was asked for."""
+
+    def __init__(self, root: str, owner: str, means: Means) -> None:
+        self.root = root
+        self.owner = owner
+        self.means = means
+        self.via = ""
+        """As --via says it; "" leaves it to us: keychain first, file otherwise."""
+        self.pubkey = ""
+        """The ssh public key's path, or a plugin's recipient."""
+        self.identity_file = ""
+        """The file that a plugin's own tool wrote."""
+        self.store = ""
+        """$AGENTKEYS_SESSION_STORE: file, keychain (no fallback), or "" for keychain first."""
+        self.may_generate = True
+        """Whether a new identity may be made: not beside a rack that it couldn't open."""
+        self.opened: OpenIdentity | None = None
+        """What make() made or found, so that nobody is asked for it again."""
+        self.notes: list[str] = []
+        """What the person should know of how it went."""
+
+    def generate(self) -> str:
+        """A fresh identity's file. Raises VaultFault where one was and is gone: locked or lost is not absent."""
+        if not self.may_generate:
+            raise VaultFault(f"{self.owner} has a rack, but its identity is gone", RESTORE_HINT)
+        return identity.generate()
+
+
+def make(making: Making) -> Card:
+    """Make the identity, durable, and its owner's card (not written yet). What an earlier, killed init made is used.
+
+    Raises UsageFault, VaultFault, Locked, TimedOut.
+    """
+    via = making.via or _usual_via(making)
+    if via == "ssh":
+        return _make_ssh(making)
+    if via.startswith("plugin:"):
+        return _make_plugin(making, via.removeprefix("plugin:"))
+    if making.pubkey or making.identity_file:
+        raise UsageFault(
+            "--pubkey goes with ssh and plugin identities",
+            f"agentkeys init --for {making.owner} --via ssh --pubkey KEY.pub",
+        )
+    if via == "keychain":
+        return _card(making, via, _make_in_keychain(making))
+    if via == "passphrase":
+        return _card(making, via, _make_sealed(making))
+    if via == "env":
+        return _card(making, via, _given(making.owner, making.means))
+    if via != "file":
+        known = ", ".join((*VIAS, "plugin:NAME"))
+        raise UsageFault(
+            f"no way to keep an identity: {refs.shown(via)}; there is {known}", "agentkeys init --via file"
+        )
+    path = paths.identity(making.root, making.owner)
+    if atomic.read_file(path) is None:
+        atomic.make_private_dir(os.path.dirname(path))
+        atomic.write_file(path, making.generate().encode("ascii"))
+    return _card(making, via, identity.open_file(path))
+
+
+def open_identity(root: str, card: Card, means: Means) -> OpenIdentity:
+    """The identity that opens a card's rack. Raises Locked, VaultFault, TimedOut, and what `ask` raises."""
+    if card.via == "ssh":
+        return identity.open_ssh(card.key_path, card.recipients[0], means.ask)
+    if card.via.startswith("plugin:"):
+        return _open_plugin(root, card, means)
+    if card.via == "keychain":
+        text = open_keychain().read(slot(card.owner))
+        if text is None:
+            raise VaultFault(f"the keychain holds no {slot(card.owner)} any more", RESTORE_HINT)
+        opened = identity.parse_file(text, "the keychain's entry")
+    elif card.via == "passphrase":
+        opened = _open_sealed(root, card.owner, means)
+    elif card.via == "env":
+        opened = _given(card.owner, means)
+    elif card.via == "file":
+        opened = identity.open_file(paths.identity(root, card.owner))
+    else:
+        raise VaultFault(
+            f"{card.owner} keeps its identity in a way this version doesn't know", "pipx upgrade agentkeysd"
+        )
+    if opened.recipient != card.recipients[0]:
+        raise VaultFault(f"that is not the identity {card.owner} was made with", f"agentkeys owner show {card.owner}")
+    return opened
+
+
+def forget(root: str, card: Card) -> None:
+    """Delete an identity that we keep; an ssh key and a plugin's hardware stay. Raises as open_identity()."""
+    if card.via == "keychain":
+        open_keychain().delete(slot(card.owner))
+    atomic.remove_file(paths.identity(root, card.owner))
+
+
+@contextmanager
+def set_aside(root: str, card: Card) -> Iterator[None]:
+    """Make room for a new identity: one of ours that can't be opened is kept beside, and put back if none is made."""
+    path = paths.identity(root, card.owner)
+    beside = f"{path}.lost-{timestamp().replace(':', '')}"
+    moved = paths.exists(path)
+    if moved:
+        os.rename(path, beside)
+    try:
+        yield
+    except BaseException:
+        if moved:
+            os.rename(beside, path)
+        raise
+
+
+def slot(owner: str) -> str:
+    """The keychain's account for an owner's identity."""
+    return f"identity-{owner}"
+
+
+def _card(making: Making, via: str, opened: OpenIdentity, key_path: str = "") -> Card:
+    making.opened = opened
+    return Card(making.owner, "", via, [opened.recipient], key_path)
+
+
+def _usual_via(making: Making) -> str:
+    """Keychain first; a file where there is none, and where one is locked and holds nothing of this owner."""
+    if making.store == "file":
+        return "file"
+    try:
+        keychain = open_keychain()
+        state = keychain.state()
+        if state != "absent" and (state == "ready" or keychain.holds(slot(making.owner))):
+            return "keychain"
+        why = f"the keychain is {state}"
+    except (TimedOut, VaultFault) as fault:
+        why = fault.message
+    if making.store == "keychain":
+        raise VaultFault(f"{why}, and AGENTKEYS_SESSION_STORE=keychain allows no file", "agentkeys init --via file")
+    if not why.endswith("absent"):
+        making.notes.append(f"{why}, so the identity is kept in a file")
+    return "file"
+
+
+def _make_in_keychain(making: Making) -> OpenIdentity:
+    keychain = open_keychain()
+    if keychain.state() == "absent":
+        raise VaultFault("there is no keychain here", f"agentkeys init --for {making.owner} --via file")
+    text = keychain.read(slot(making.owner))
+    if text is None:
+        text = making.generate().encode("ascii")
+        keychain.write(slot(making.owner), text)
+    return identity.parse_file(text, "the keychain's entry")
+
+
+def _make_sealed(making: Making) -> OpenIdentity:
+    path = paths.identity(making.root, making.owner)
+    if atomic.read_file(path) is not None:
+        return _open_sealed(making.root, making.owner, making.means)
+    first = making.means.ask(f"new passphrase for {making.owner}: ").decode("utf-8", "surrogateescape")
+    if not first:
+        raise UsageFault("an empty passphrase protects nothing", f"agentkeys init --for {making.owner} --via file")
+    if making.means.ask("the same again: ").decode("utf-8", "surrogateescape") != first:
+        raise UsageFault("the two passphrases differ", f"agentkeys init --for {making.owner} --via passphrase")
+    text = making.generate()
+    atomic.make_private_dir(os.path.dirname(path))
+    sealed = identity_sealed.seal(text, first)
+    identity_sealed.check_header(sealed, path)  # never write what open would refuse
+    atomic.write_file(path, sealed)
+    making.notes.append("the passphrase is asked at each verb that opens the rack: set, del, list, unlock")
+    return identity.parse_file(text.encode("ascii"), path)
+
+
+def _open_sealed(root: str, owner: str, means: Means) -> OpenIdentity:
+    path = paths.identity(root, owner)
+    data = identity.read_private(path)
+    for _ in range(identity.PASSPHRASE_TRIES):
+        passphrase = means.ask(f"passphrase for {owner}: ").decode("utf-8", "surrogateescape")
+        text = identity_sealed.unseal(data, passphrase, path)
+        if text is not None:
+            return identity.parse_file(text, path)
+    raise identity_sealed.wrong_passphrase(f"the identity of {owner}")
+
+
+def _given(owner: str, means: Means) -> OpenIdentity:
+    if not means.given:
+        raise Locked(
+            f"the identity of {owner} comes from AGENTKEYS_IDENTITY, which is unset",
+            f'AGENTKEYS_IDENTITY="$(cat identity.key)" agentkeys unlock --for {owner}',
+        )
+    return identity.parse_file(means.given, "AGENTKEYS_IDENTITY")
+
+
+def _make_ssh(making: Making) -> Card:
+    public = os.path.expanduser(making.pubkey or "~/.ssh/id_ed25519.pub")
+    if not os.path.isabs(public):
+        raise UsageFault("the ssh key's path is not absolute", 'agentkeys init --via ssh --pubkey "$PWD/key.pub"')
+    private = identity.ssh_private_path(public)
+    recipient = identity.read_ssh_recipient(public if public != private else public + ".pub")
+    return Card(making.owner, "", "ssh", [recipient], private)
+
+
+def _make_plugin(making: Making, name: str) -> Card:
+    identity_plugin.require_plugin(name)
+    path = paths.identity(making.root, making.owner)
+    data = atomic.read_file(path)
+    if data is None:
+        if not making.identity_file:
+            raise UsageFault(
+                f"name the file that age-plugin-{name} wrote for your key",
+                f"agentkeys init --for {making.owner} --via plugin:{name} --identity FILE",
+            )
+        source = os.path.expanduser(making.identity_file)
+        text = atomic.read_file(source, identity.MAX_KEY_FILE)
+        if text is None:
+            raise UsageFault(f"{source} is not there", f"age-plugin-{name} --help")
+        found = identity_plugin.PluginIdentity(text.decode("ascii", "replace"), source)
+        found.recipient = making.pubkey or found.recipient
+        if not found.recipient.startswith(f"age1{name}1"):
+            raise UsageFault(
+                f"{source} doesn't name its recipient", f"agentkeys init --via plugin:{name} --pubkey age1{name}1…"
+            )
+        found.root = os.urandom(identity_plugin.ROOT_SIZE)
+        atomic.make_private_dir(os.path.dirname(path))
+        atomic.write_file(path, found.to_text().encode("ascii"))
+    else:
+        found = identity_plugin.PluginIdentity(data.decode("ascii", "replace"), path)
+    return Card(making.owner, "", f"plugin:{name}", [found.recipient], "")
+
+
+def _open_plugin(root: str, card: Card, means: Means) -> OpenIdentity:
+    path = paths.identity(root, card.owner)
+    found = identity_plugin.PluginIdentity(identity.read_private(path).decode("ascii", "replace"), path)
+    name = card.via.removeprefix("plugin:")
+    callbacks = identity_plugin.Callbacks(means.ask)
+    opened = OpenIdentity(identity_plugin.decryptor(name, found.line, callbacks), found.root, found.recipient)
+    opened.refusal = lambda: callbacks.refusal
+    return opened
+
+
+def can_open_alone(card: Card) -> bool:
+    """Whether this kind needs no person."""
+    return card.via in HUMANLESS
+
+
+def refusal_of(opened: OpenIdentity) -> AgentkeysError | None:
+    """Why a plugin's question wasn't answered, if that is why it couldn't decrypt."""
+    return opened.refusal()

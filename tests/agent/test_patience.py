@@ -1,0 +1,176 @@
+"""Clients that owe the agent something are waited for, but not for ever, and others are served meanwhile."""
+
+import contextlib
+import socket
+import subprocess
+import threading
+
+import psutil
+import pytest
+
+from tests.agent.dialogue import Dialogue, frame, hello, message
+from tests.agent.seat import Seat, eventually
+
+MIB = 1024 * 1024
+
+
+def test_those_who_stall_are_closed_and_others_are_served(seat: Seat) -> None:
+    """Silent, in the middle of something, dripping, or not reading: closed in bounded time. Idle is fine.
+
+    The agent does it by itself, and a bystander's requests are answered all along.
+    """
+    half = message(b"get", b"key", b"GITHUB_TOKEN")[:-3]
+    stalled = {
+        "silent": Dialogue(seat.socket),
+        "half a hello": Dialogue(seat.socket),
+        "one byte": Dialogue(seat.socket),
+        "half a frame": Dialogue(seat.socket).greet(),
+        "half a message": Dialogue(seat.socket).greet(),
+        "dripping": Dialogue(seat.socket).greet(),
+        "not reading": Dialogue(seat.socket).greet(),
+    }
+    stalled["half a hello"].send(hello()[:-1])
+    stalled["one byte"].send(b"\0")
+    stalled["half a frame"].send(half)
+    stalled["half a message"].send(frame(b"x", 0))
+    flood = stalled["not reading"]
+    flood.sock.setblocking(False)
+    try:
+        while True:
+            flood.sock.send(message(b"ping", b"x", b"x" * 60_000))
+    except BlockingIOError:
+        pass  # the agent has stopped reading: it waits for us
+    drops = message(b"ping", b"x", b"x" * 200_000)
+    idle = Dialogue(seat.socket).greet()
+    with Dialogue(seat.socket).greet() as bystander:
+        served = 0
+
+        def all_closed() -> bool:
+            nonlocal served
+            assert bystander.ask(b"ping") == [b"ok"]
+            served += 1
+            with contextlib.suppress(BrokenPipeError):
+                stalled["dripping"].send(drops[served : served + 1])
+            return not any(client.is_open() for kind, client in stalled.items() if kind != "not reading")
+
+        eventually(all_closed, 30)
+        assert served > 10
+    flood.sock.settimeout(30)
+    flood.wait_for_end()
+    assert idle.ask(b"ping") == [b"ok"]
+    for client in [*stalled.values(), idle]:
+        client.sock.close()
+
+
+def test_a_full_queue_is_waited_for(seat: Seat) -> None:
+    """More connections wait than the kernel queues, because the agent is busy: the next caller waits its turn."""
+    process = seat.process
+    process.suspend()
+    waiting = []
+    try:
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(5000):
+                client = socket.socket(socket.AF_UNIX)
+                waiting.append(client)
+                client.setblocking(False)
+                client.connect(str(seat.socket))
+        child = seat.cli.start("get", "GITHUB_TOKEN", stdout=subprocess.PIPE, reveals=True)
+        eventually(lambda: child.poll() is not None or psutil.Process(child.pid).net_connections("unix"))
+    finally:
+        process.resume()
+    assert child.communicate(timeout=20)[0] == seat.values["GITHUB_TOKEN"]
+    assert child.returncode == 0
+    for client in waiting:
+        client.close()
+
+
+@pytest.mark.serial
+def test_three_hundred_idle_connections_are_no_burden(seat: Seat) -> None:
+    """New clients are served at once, the idle ones stay, and none of it costs a mebibyte for each."""
+    process = seat.process
+    before = process.memory_info().rss
+    idle = [Dialogue(seat.socket).greet() for _ in range(300)]
+    assert seat.get("GITHUB_TOKEN", check=True).out == seat.values["GITHUB_TOKEN"]
+    assert idle[0].ask(b"ping") == idle[-1].ask(b"ping") == [b"ok"]
+    assert process.memory_info().rss - before < 8 * MIB
+    fds = process.num_fds()
+    for client in idle:
+        client.sock.close()
+    eventually(lambda: process.num_fds() <= fds - 300)
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("size", [0, 50_000], ids=["small requests", "large requests"])
+def test_pipelining_without_reading_is_bounded(size: int, seat: Seat) -> None:
+    """50 MB of requests and nobody reads the answers: under 8 MiB are held, and others are served meanwhile."""
+    process = seat.process
+    before = process.memory_info().rss
+    request = message(b"ping", b"x", b"x" * size) if size else message(b"ping")
+    burst = request * max(1, 65_536 // len(request))
+    with Dialogue(seat.socket).greet() as greedy, Dialogue(seat.socket).greet() as bystander:
+        greedy.sock.settimeout(1)
+        sent = served = 0
+        try:
+            while sent < 50_000_000:
+                sent += greedy.sock.send(burst)
+                assert bystander.ask(b"ping") == [b"ok"]
+                served += 1
+        except TimeoutError:
+            pass  # back-pressure
+        assert process.memory_info().rss - before < 8 * MIB
+        assert bystander.ask(b"ping") == [b"ok"]
+        assert served
+        greedy.sock.settimeout(30)
+        greedy.sock.shutdown(socket.SHUT_WR)
+        answers = len(greedy.wait_for_end())
+    assert answers >= 11
+    assert seat.get("GITHUB_TOKEN", check=True).out == seat.values["GITHUB_TOKEN"]
+
+
+@pytest.mark.serial
+def test_small_requests_in_a_burst_are_answered_in_linear_time(seat: Seat) -> None:
+    """Four times as many cost about four times the processor's time, not sixteen."""
+
+    def cost(count: int) -> float:
+        process = seat.process
+        with Dialogue(seat.socket).greet() as client:
+            before = sum(process.cpu_times()[:2])
+            sender = threading.Thread(target=client.send, args=(message(b"ping") * count,))
+            sender.start()
+            for _ in range(count):
+                assert client.receive() == [b"ok"]
+            sender.join()
+            return sum(process.cpu_times()[:2]) - before
+
+    cost(1000)
+    small, large = cost(10_000), cost(40_000)
+    assert large < 9 * max(small, 0.02)
+
+
+@pytest.mark.serial
+def test_out_of_descriptors_it_neither_dies_nor_spins(rack: Seat) -> None:
+    """`ulimit -n 64` and 500 connects: it lives, rests while it is full, and serves again when they are gone."""
+    shell = rack.cli.with_prefix("sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *rack.cli.prefix)
+    shell("agent", check=True)
+    rack.unlock()
+    process = rack.process
+    connections = []
+    for _ in range(500):
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        try:
+            client.connect(str(rack.socket))
+        except BlockingIOError:
+            pass  # the kernel's queue is full
+        connections.append(client)
+    assert process.num_fds() <= 64
+    eventually(lambda: process.status() == "sleeping")
+    spent = sum(process.cpu_times()[:2])
+    threading.Event().wait(2)
+    assert sum(process.cpu_times()[:2]) - spent < 0.4
+    assert rack.get("GITHUB_TOKEN", check=True).out == rack.values["GITHUB_TOKEN"]
+    for client in connections:
+        client.close()
+    eventually(lambda: process.num_fds() < 20)
+    assert rack.pid == process.pid
+    assert rack.get("GITHUB_TOKEN", check=True).out == rack.values["GITHUB_TOKEN"]

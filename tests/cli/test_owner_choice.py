@@ -1,0 +1,140 @@
+"""Whose agent is asked: --for, then AGENTKEYS_OWNER, then human; and a socket that was named is final."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.agent.seat import Seat
+from tests.support.plugin import Plant
+
+
+@pytest.fixture
+def crab(locked: Seat, canary: Plant) -> Seat:
+    """A second owner in the same home, unlocked, whose GITHUB_TOKEN is another one."""
+    locked.unlock()
+    locked.cli("init", "--for", "crab", check=True)
+    seat = Seat(locked.home, locked.cli, {"GITHUB_TOKEN": canary("the crab's")}, "crab")
+    seat.set("GITHUB_TOKEN", seat.values["GITHUB_TOKEN"])
+    return seat.start().unlock()
+
+
+def read(seat: Seat, *args: str, **env: str) -> bytes:
+    """GITHUB_TOKEN of whoever is meant."""
+    return seat.cli("get", "GITHUB_TOKEN", *args, env=env, reveals=True, check=True).out
+
+
+def test_the_owner_is_for_then_the_variable_then_human(locked: Seat, crab: Seat) -> None:
+    """--for wins over AGENTKEYS_OWNER, which wins over the default; --owner says the same as --for."""
+    human, crabs = locked.values["GITHUB_TOKEN"], crab.values["GITHUB_TOKEN"]
+    assert read(locked) == human
+    assert read(locked, AGENTKEYS_OWNER="") == human
+    assert read(locked, AGENTKEYS_OWNER="crab") == crabs
+    assert read(locked, "--for", "human", AGENTKEYS_OWNER="crab") == human
+    assert read(locked, "--owner", "crab") == crabs
+    assert read(locked, "--for=crab") == crabs
+
+
+def test_every_verb_follows_the_variable(locked: Seat, crab: Seat) -> None:
+    """Fast verbs and slow ones agree on who is meant."""
+    env = {"AGENTKEYS_OWNER": "crab"}
+    assert locked.cli("status", "--json", env=env, check=True).json()["owner"] == "crab"
+    assert b"AGENTKEYS_OWNER=crab;" in locked.cli("agent", env=env, check=True).out
+    assert len(locked.cli("list", "--json", env=env, check=True).json()) == 1
+    assert locked.cli("init", "--json", env=env, check=True).json()["owner"] == "crab"
+    assert locked.cli("exec", "--", "printenv", "AGENTKEYS_OWNER", env=env, check=True).out == b"crab\n"
+    locked.cli("relock", env=env, check=True)
+    assert locked.cli("get", "GITHUB_TOKEN", env=env).code == 4
+    assert read(locked) == locked.values["GITHUB_TOKEN"]
+
+
+def test_an_owner_may_be_named_by_wallet_in_any_case(locked: Seat, crab: Seat) -> None:
+    """EIP-55, lower, upper; and a name in capitals is the same name."""
+    wallet = crab.status()["wallet"]
+    assert wallet[2:] not in (wallet[2:].lower(), wallet[2:].upper())
+    for name in (wallet, wallet.lower(), "0x" + wallet[2:].upper(), "0X" + wallet[2:].upper(), "CRAB", "Crab"):
+        assert read(locked, "--for", name) == crab.values["GITHUB_TOKEN"], name
+        assert locked.cli("list", "--for", name, "--json", check=True).json()[0]["name"] == "GITHUB_TOKEN"
+
+
+def test_a_mistyped_wallet_is_refused(locked: Seat, crab: Seat) -> None:
+    """One letter's case wrong, one digit wrong, cut short, or nobody's: exit 2, and no other owner is asked."""
+    wallet = crab.status()["wallet"]
+    at = next(index for index, letter in enumerate(wallet) if index > 1 and letter.isalpha())
+    digit = "1" if wallet[-1] != "1" else "2"
+    wrong = {
+        "case": wallet[:at] + wallet[at].swapcase() + wallet[at + 1 :],
+        "digit": wallet[:-1] + digit,
+        "short": wallet[:-1],
+        "nobody's": "0x" + "12" * 20,
+    }
+    for kind, text in wrong.items():
+        for args in (["get", "GITHUB_TOKEN"], ["list"], ["exec", "--", "true"], ["status"]):
+            done = locked.cli(*args, "--for", text) if args[0] != "exec" else locked.cli("exec", "--for", text, "true")
+            assert done.code == 2, (kind, args)
+            assert done.out == b""
+    assert b"checksum" in locked.cli("get", "GITHUB_TOKEN", "--for", wrong["case"]).err
+
+
+def test_a_socket_of_another_owner_is_not_this_owners(locked: Seat, crab: Seat) -> None:
+    """AGENTKEYS_SOCK counts for the owner that AGENTKEYS_OWNER names beside it; for another it is passed over."""
+    env = {"AGENTKEYS_SOCK": str(crab.socket), "AGENTKEYS_OWNER": "crab"}
+    assert read(locked, **env) == crab.values["GITHUB_TOKEN"]
+    assert read(locked, "--for", "human", **env) == locked.values["GITHUB_TOKEN"]
+    gone = {"AGENTKEYS_SOCK": "/nonexistent.sock", "AGENTKEYS_OWNER": "crab"}
+    assert read(locked, "--for", "human", **gone) == locked.values["GITHUB_TOKEN"]
+
+
+def test_a_socket_that_was_named_is_final(locked: Seat, crab: Seat) -> None:
+    """An unreachable one is exit 3, naming who named it and where another agent of that owner listens."""
+    gone = str(locked.home.runtime / "gone.sock")
+    by_variable = locked.cli("get", "GITHUB_TOKEN", env={"AGENTKEYS_SOCK": gone})
+    by_option = locked.cli("get", "GITHUB_TOKEN", "--sock", gone)
+    for done, name in ((by_variable, b"AGENTKEYS_SOCK"), (by_option, b"--sock")):
+        assert done.code == 3
+        assert done.out == b""
+        assert name in done.err
+        assert str(locked.socket).encode() in done.err
+    assert locked.cli("exec", "true", env={"AGENTKEYS_SOCK": gone}).code == 3
+    assert locked.cli("unlock", env={"AGENTKEYS_SOCK": gone}).code == 3
+    kill = locked.cli("agent", "-k", env={"AGENTKEYS_SOCK": gone})
+    assert (kill.code, kill.out) == (3, b"false;\n")
+    assert str(locked.socket).encode() in kill.err
+
+
+def test_sock_wins_over_the_variable(locked: Seat, crab: Seat) -> None:
+    """What is typed now outranks what was exported before."""
+    env = {"AGENTKEYS_SOCK": "/nonexistent.sock"}
+    assert read(locked, "--sock", str(locked.socket), **env) == locked.values["GITHUB_TOKEN"]
+    assert read(locked, "--sock", str(crab.socket), "--for", "crab", **env) == crab.values["GITHUB_TOKEN"]
+
+
+def test_an_agent_of_another_owner_gives_nothing(locked: Seat, crab: Seat) -> None:
+    """A socket that leads to somebody else's agent is exit 2, and neither side's value moves."""
+    done = locked.cli("get", "GITHUB_TOKEN", "--for", "human", "--sock", crab.socket)
+    assert (done.code, done.out) == (2, b"")
+    assert b"crab" in done.err
+    assert locked.cli("unlock", "--for", "human", "--sock", crab.socket).code == 2
+    assert crab.states() == {"GITHUB_TOKEN": "unlocked"}
+
+
+TOO_LONG = ["x" * 33, "x" * 300]
+LOOK_ALIKE = "s\u0435aturtle"
+RESERVED = ["agentkeys", "0xseaturtle"]
+BAD_OWNERS = ["../x", "a/b", "a\nb", "%h", "-x", "_x", "a b", "é", ".", LOOK_ALIKE, *RESERVED, *TOO_LONG]
+
+
+@pytest.mark.parametrize("owner", BAD_OWNERS, ids=ascii)
+def test_a_name_that_can_not_be_an_owners_creates_nothing(owner: str, rack: Seat) -> None:
+    """Paths, look-alike letters and reserved names: exit 2 at every verb, by option and by variable."""
+
+    def files() -> set[Path]:
+        return {*rack.home.root.rglob("*"), *rack.home.runtime.rglob("*")}
+
+    before = files()
+    for args in (["init"], ["agent"], ["get", "X"], ["list"], ["status"], ["unlock"], ["relock"], ["agent", "-k"]):
+        assert rack.cli(*args, f"--for={owner}").code == 2, args
+    for args in (["agent"], ["get", "X"], ["list"]):
+        assert rack.cli(*args, env={"AGENTKEYS_OWNER": owner}).code == 2, args
+    assert rack.cli("set", "X", f"--for={owner}", input=b"x").code == 2
+    assert rack.cli("exec", f"--for={owner}", "--", "true").code == 2
+    assert files() == before

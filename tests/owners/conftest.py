@@ -1,0 +1,38 @@
+"""Hands these tests owners whose identities rest in every place there is."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.agent.seat import Seat, locked, rack, seat, template
+from tests.owners.bus import Bus, keyring, session_bus
+from tests.support.homes import Home
+from tests.support.runner import Runner
+from tests.support.uids import require
+
+__all__ = ["locked", "rack", "seat", "template"]
+
+
+@pytest.fixture
+def bus(home: Home, cli: Runner, short_path: Path) -> Iterator[Bus]:
+    """A session bus with no service on it; `cli` is on it too."""
+    require(shutil.which("dbus-daemon"), "dbus-daemon")
+    with session_bus(short_path, home.env) as made:
+        cli.env["DBUS_SESSION_BUS_ADDRESS"] = made.address
+        yield made
+
+
+@pytest.fixture
+def wallet(bus: Bus) -> Iterator[Bus]:
+    """A session bus with an unlocked gnome-keyring on it."""
+    require(shutil.which("gnome-keyring-daemon"), "gnome-keyring")
+    with keyring(bus):
+        yield bus
+
+
+@pytest.fixture
+def human(home: Home, cli: Runner) -> Seat:
+    """Owner human, not made yet."""
+    return Seat(home, cli, {})

@@ -1,0 +1,105 @@
+"""Vaults are found by name: ours at once, another package's by its entry point, and nothing else."""
+
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+from agentkeys import vaults
+from agentkeys.errors import UsageFault
+from agentkeys.vaults import open_vault
+from agentkeys.vaults.base import Place, State, Vault
+from tests.vaults.suite import place_at
+
+
+class Elsewhere(Vault):
+    """A vault of another package."""
+
+    name = "elsewhere"
+    protection = "reference"
+
+    def read(self, state: State) -> "dict[str, bytes]":
+        """See Vault."""
+        return {}
+
+    def write(self, state: State, changes: "dict[str, bytes | None]") -> State:
+        """See Vault."""
+        return {}
+
+    def settle(self, state: State) -> None:
+        """See Vault."""
+
+
+class Points(list):
+    """Stands for what other packages declare."""
+
+    asked = 0
+
+    def __call__(self, group: str) -> "Points":
+        """As importlib.metadata.entry_points."""
+        assert group == "agentkeys.vaults"
+        self.asked += 1
+        return self
+
+
+class Point:
+    """One declaration."""
+
+    def __init__(self, name: str, found: object) -> None:
+        self.name = name
+        self.found = found
+
+    def load(self) -> object:
+        """What the declaration leads to."""
+        return self.found
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Any owner's."""
+    return place_at(tmp_path / "ana")
+
+
+@pytest.fixture
+def points(monkeypatch: pytest.MonkeyPatch) -> Points:
+    """The declarations of other packages."""
+    made = Points()
+    monkeypatch.setattr(importlib.metadata, "entry_points", made)
+    return made
+
+
+@pytest.mark.parametrize("name", vaults.OURS)
+def test_ours_are_found_without_looking_elsewhere(name: str, place: Place, points: Points) -> None:
+    """No other package can take their names, and nobody waits 35 ms for the search."""
+    points.append(Point(name, Elsewhere))
+    assert open_vault(name, place).name == name
+    assert points.asked == 0
+
+
+def test_another_package_s_vault_is_found(place: Place, points: Points) -> None:
+    """By the name it declared."""
+    points += [Point("other", Elsewhere), Point("elsewhere", Elsewhere)]
+    assert isinstance(open_vault("elsewhere", place), Elsewhere)
+
+
+@pytest.mark.parametrize("found", [object(), dict, "text", Elsewhere])
+def test_what_is_no_vault_is_refused(found: object, place: Place, points: Points) -> None:
+    """An unknown name, and a declaration that leads to something else; the error lists those there are."""
+    points.append(Point("named" if found is not Elsewhere else "other", found))
+    with pytest.raises(UsageFault, match=r"no vault .*named.*os\.secure, os\.direct") as refusal:
+        open_vault("named", place)
+    assert refusal.value.hint
+
+
+def test_a_vault_that_does_not_keep_the_contract_cannot_be_made(place: Place) -> None:
+    """Each of its three methods is asked for when it is made, not when a value is lost."""
+
+    class Half(Vault):
+        """Reads only."""
+
+        def read(self, state: State) -> "dict[str, bytes]":
+            """See Vault."""
+            return {}
+
+    with pytest.raises(TypeError, match="abstract"):
+        Half(place)
