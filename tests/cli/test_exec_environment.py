@@ -1,6 +1,5 @@
 """What a command's environment holds besides the keys: the caller's own, and of ours only what it may know."""
 
-import ctypes
 import os
 import sys
 
@@ -9,6 +8,16 @@ import pytest
 from tests.agent.seat import Seat
 from tests.cli.test_exec_keys import given
 from tests.support.plugin import Plant
+
+DOUBLE = """
+import ctypes, os, sys
+argv = [os.fsencode(word) for word in sys.argv[1:]]
+twice = [b"GITHUB_TOKEN=first", b"GITHUB_TOKEN=second", b"MARK=first", b"MARK=second"]
+envp = [name + b"=" + value for name, value in os.environb.items()] + twice
+c_argv, c_envp = (ctypes.c_char_p * (len(argv) + 1))(*argv), (ctypes.c_char_p * (len(envp) + 1))(*envp)
+ctypes.CDLL(None).execve(argv[0], c_argv, c_envp)
+"""
+"""Becomes a command with two entries of two names, which no ordinary call of Python can do."""
 
 SHOW = "import os, sys; sys.stdout.buffer.write(open('/proc/self/environ', 'rb').read())"
 
@@ -62,24 +71,9 @@ def test_a_clean_environment_keeps_what_programs_need(seat: Seat) -> None:
 
 def test_a_variable_given_twice_arrives_once(seat: Seat) -> None:
     """execve takes two entries of one name; what programs make of them differs, so exactly one goes on: ours."""
-    words = [os.fsencode(word) for word in seat.cli.prefix]
-    show = [os.fsencode(word) for word in (sys.executable, "-IS", "-c", SHOW)]
-    argv = [*words, b"exec", b"--key", b"GITHUB_TOKEN", b"--", *show]
-    envp = [f"{name}={value}".encode() for name, value in seat.cli.env.items()]
-    envp += [b"GITHUB_TOKEN=first", b"GITHUB_TOKEN=second", b"MARK=first", b"MARK=second"]
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.chdir(seat.cli.cwd)
-        os.dup2(writer, 1)
-        c_argv = (ctypes.c_char_p * (len(argv) + 1))(*argv)
-        c_envp = (ctypes.c_char_p * (len(envp) + 1))(*envp)
-        ctypes.CDLL(None).execve(argv[0], c_argv, c_envp)
-        os._exit(99)
-    os.close(writer)
-    with open(reader, "rb") as pipe:
-        entries = pipe.read().split(b"\0")
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    words = [*seat.cli.prefix, "exec", "--key", "GITHUB_TOKEN", "--", sys.executable, "-IS", "-c", SHOW]
+    doubled = seat.cli.with_prefix(sys.executable, "-IS", "-c", DOUBLE, *words)
+    entries = doubled(reveals=True, check=True).out.split(b"\0")
     assert [entry for entry in entries if entry.startswith(b"GITHUB_TOKEN=")] == [
         b"GITHUB_TOKEN=" + seat.values["GITHUB_TOKEN"]
     ]

@@ -13,6 +13,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 PREFIX = b"canary-"
@@ -89,6 +90,7 @@ class Registry:
         return [Canary(it["name"], PREFIX + it["random"].encode(), tuple(it["allowed"])) for it in lines]
 
 
+@cache
 def forms(value: bytes) -> list[bytes]:
     r"""Raw, hex, percent, \x and \u forms of `value`, and base64 at each of its three alignments.
 
