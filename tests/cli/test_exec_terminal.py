@@ -63,7 +63,7 @@ def test_ctrl_c_reaches_the_command_once(seat: Seat, bash: "pexpect.spawn[bytes]
 
 def test_ctrl_c_ends_a_command_that_does_not_mind(seat: Seat, bash: "pexpect.spawn[bytes]") -> None:
     """130, and the shell goes on."""
-    bash.sendline(b"ak exec -- sh -c 'echo started; sleep 60'")
+    bash.sendline(b"ak exec -- sh -c 'echo started; exec sleep 60'")
     bash.expect_exact(b"started\r\n")
     bash.sendintr()
     assert code(bash) == 130
