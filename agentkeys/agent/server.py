@@ -15,9 +15,11 @@ from agentkeys import wire
 from agentkeys.agent import peer
 from agentkeys.agent.connection import Connection
 from agentkeys.agent.poller import READ, WRITE, now_ms
+from agentkeys.agent.unlocker import PATIENCE, Unlocker
 from agentkeys.core import agent, events
-from agentkeys.core.effects import Audit, Close, Effect, Reply, SealAudit, SetTimer, Wipe
+from agentkeys.core.effects import Audit, Close, Effect, Reply, SealAudit, SetTimer, Unlock, Wipe
 from agentkeys.core.secret import wipe_buffer
+from agentkeys.core.state import AgentState
 from agentkeys.errors import USAGE, AgentkeysError, VaultFault
 from agentkeys.stores.audit_log import SYNC_DELAY, AuditLog
 
@@ -44,11 +46,12 @@ class Server:
 
     def __init__(
         self,
-        state: agent.AgentState,
+        state: AgentState,
         listener: Socket,
         rule: peer.PeerRule,
         log: AuditLog,
         max_connections: int,
+        unlocker: Unlocker,
     ) -> None:
         self.state = state
         self.inode = posix.lstat(state.facts.socket).st_ino
@@ -56,6 +59,7 @@ class Server:
         self.rule = rule
         self.log = log
         self.max_connections = max_connections
+        self.unlocker = unlocker
         self.poller = Poller()
         self.connections: dict[int, Connection] = {}
         self.stopping = False
@@ -71,6 +75,7 @@ class Server:
         self._key_deadline: int | None = None
         self._sync_at: int | None = None
         self._sweep_at: int | None = None
+        self._unlock_by: int | None = None
         self._armed: int | None = None
 
     def serve(self, wake: int) -> None:
@@ -91,11 +96,15 @@ class Server:
                     self._accept()
                 elif fd == poller.timer:
                     self._tick()
+                elif fd == self.unlocker.fd:
+                    self._unlock_ended(self.unlocker.read())
                 elif fd == wake or (fd == poller.watch and not self._watched()):
                     self._apply(agent.step(self.state, events.Terminated(), self._now))
             self._arm()
         for connection in list(connections.values()):
             self._close(connection)
+        if self.unlocker.fd >= 0:
+            self.unlocker.give_up()
         self._sync()
 
     # --- connections
@@ -313,6 +322,8 @@ class Server:
                     secret.wipe()
             elif isinstance(effect, SetTimer):
                 self._key_deadline = effect.deadline
+            elif isinstance(effect, Unlock):
+                self._unlock(effect)
             elif isinstance(effect, Close):
                 if effect.conn in self.connections:
                     self._close(self.connections[effect.conn])
@@ -338,6 +349,20 @@ class Server:
         message = wire.encode_wipeable(effect.fields)
         connection.queue(message, message if effect.secret else None)
 
+    def _unlock(self, effect: Unlock) -> None:
+        fault = self.unlocker.start(effect.request, effect.withheld)
+        if fault:
+            self._apply(agent.step(self.state, events.UnlockEnded(fault), self._now))
+            return
+        self._unlock_by = self._now + PATIENCE
+        self.poller.add(self.unlocker.fd)
+
+    def _unlock_ended(self, fault: "str | None") -> None:
+        if fault is None:
+            return
+        self._unlock_by = None
+        self._apply(agent.step(self.state, events.UnlockEnded(fault), self._now))
+
     # --- time
 
     def _tick(self) -> None:
@@ -351,6 +376,8 @@ class Server:
             self._sync()
         if self._sweep_at is not None and self._sweep_at <= self._now:
             self._sweep()
+        if self._unlock_by is not None and self._unlock_by <= self._now:
+            self._unlock_ended(self.unlocker.give_up())
 
     def _sync(self) -> None:
         """Make the log durable. What can't be synced now is said by the next append, which will fail and refuse."""
@@ -373,7 +400,7 @@ class Server:
     def _arm(self) -> None:
         """Set the one timer to the earliest deadline, if that changed."""
         deadline = self._key_deadline
-        for other in (self._sync_at, self._sweep_at):
+        for other in (self._sync_at, self._sweep_at, self._unlock_by):
             if other is not None and (deadline is None or other < deadline):
                 deadline = other
         if deadline != self._armed:

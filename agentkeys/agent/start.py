@@ -20,11 +20,14 @@ from _socket import socket as Socket
 
 import agentkeys
 from agentkeys import hardening, paths
-from agentkeys.agent import config, peer
+from agentkeys.agent import peer
 from agentkeys.agent.poller import now_ms
 from agentkeys.agent.server import Server, connection_limit, is_our_socket
-from agentkeys.core import agent, refs, status
+from agentkeys.agent.unlocker import Unlocker
+from agentkeys.core import refs, status
+from agentkeys.core.state import AgentState
 from agentkeys.errors import MALFUNCTION, AgentkeysError, UsageFault
+from agentkeys.stores import config
 from agentkeys.stores.audit_log import AuditLog
 
 BACKLOG = 128
@@ -33,7 +36,7 @@ BACKLOG = 128
 PROBE_SECONDS = 2.0
 """How long a socket in our way may take to accept before it counts as dead."""
 
-OPTIONS = ("--for", "--home", "--socket", "--lock", "--session", "--wallet", "--config")
+OPTIONS = ("--for", "--home", "--socket", "--lock", "--session", "--wallet", "--config", "--longest", "--idle")
 
 
 class Options:
@@ -50,6 +53,10 @@ class Options:
         self.session = int(given.get("--session", str(paths.UNSET_SESSION)))
         self.wallet = given.get("--wallet", "")
         self.config = given["--config"]
+        self.longest = int(given.get("--longest", "0"))
+        """Seconds that a key stays at most, 0 for what the config says; both can only make it shorter."""
+        self.idle = int(given.get("--idle", "0"))
+        """Seconds without a use after which everything is forgotten, likewise."""
 
 
 def main(argv: "list[str]") -> int:
@@ -119,20 +126,33 @@ def _take_place(options: Options) -> "tuple[int, Server] | None":
         hardening.is_dumpable(),
         paths.home_id(options.home),
     )
-    state = agent.AgentState(options.owner, facts, now_ms(), settings.allow_names)
+    state = AgentState(options.owner, facts, now_ms(), settings.allow_names)
+    state.longest = min(filter(None, (settings.longest, options.longest)))
+    state.idle = min(filter(None, (settings.idle, options.idle)), default=0)
     rule = peer.PeerRule(os.geteuid(), options.session, settings.strict_session, settings.allow_root)
     log = AuditLog(paths.audit_dir(options.home, options.owner), options.owner)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(hard, 4096) if hard != resource.RLIM_INFINITY else 4096
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    server = Server(state, listener, rule, log, connection_limit(max(soft, wanted)))
+    server = Server(state, listener, rule, log, connection_limit(max(soft, wanted)), _unlocker(options))
     server.poller.watch_dir(options.socket.rpartition("/")[0])
     if not is_our_socket(options.socket, server.inode):
         raise UsageFault(f"{options.socket} was taken while we bound it", "agentkeys agent")
     os.ftruncate(lock, 0)
     os.pwrite(lock, paths.to_bytes(options.socket) + b"\n", 0)
     return lock, server
+
+
+def _unlocker(options: Options) -> Unlocker:
+    return Unlocker(
+        [
+            (b"home", paths.to_bytes(options.home)),
+            (b"owner", options.owner.encode("ascii")),
+            (b"socket", paths.to_bytes(options.socket)),
+            (b"config", paths.to_bytes(options.config)),
+        ]
+    )
 
 
 def _lock(path: str) -> "int | None":

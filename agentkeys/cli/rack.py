@@ -8,12 +8,15 @@ import typer
 
 from agentkeys import client
 from agentkeys.cli import options as o
+from agentkeys.cli import unlocked
 from agentkeys.cli.values import read_value
 from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
 from agentkeys.core import refs
 from agentkeys.errors import NoAgent, UsageFault
 
 app = o.new_app()
+
+VAULT_HELP = "Where the value rests: os.secure (default), keychain, os.daemon, os.envvar, os.direct, or your own."
 
 VIA_HELP = "How the identity is kept: keychain, file, ssh, passphrase, env, plugin:NAME."
 
@@ -104,12 +107,18 @@ def set_(
     key: o.Key = "",
     env: o.Env = "",
     org: o.Org = "",
-    vault: Annotated[
-        str,
-        typer.Option("--vault", metavar="VAULT", help="Where the value rests: os.secure (default), os.direct."),
+    vault: Annotated[str, typer.Option("--vault", metavar="VAULT", help=VAULT_HELP)] = "",
+    ref: Annotated[
+        str, typer.Option("--ref", metavar="TEXT", help="Where the value is, for a vault that keeps only that.")
     ] = "",
     max_duration: Annotated[
         str, typer.Option("--max-duration", metavar="TIME", help="The longest it may stay unlocked: 30m.")
+    ] = "",
+    expires_in: Annotated[
+        str, typer.Option("--expires-in", metavar="TIME", help="Its issuer ends it after so long: 30d.")
+    ] = "",
+    expires_at: Annotated[
+        str, typer.Option("--expires-at", metavar="WHEN", help="Its issuer ends it then: 2027-01-31, UTC.")
     ] = "",
     from_file: Annotated[
         str, typer.Option("--from-file", metavar="PATH", help="Take the value from a file, every byte.")
@@ -122,6 +131,8 @@ def set_(
     \b
     agentkeys set GITHUB_TOKEN --for seaturtle
     pbpaste | agentkeys set STRIPE_KEY --env prod --max-duration 30m
+    agentkeys set CI_TOKEN --vault os.envvar --ref GITLAB_TOKEN
+    agentkeys set GITHUB_TOKEN --vault keychain --expires-in 30d
     """
     name, *rest = words or [""]
     _refuse_values(name, key, rest)
@@ -130,20 +141,35 @@ def set_(
     chosen = owner_named(root, owner)
     require_owner(root, chosen)
     cap = str(refs.parse_duration(max_duration)) if max_duration else ""
-    value = read_value(slug.rpartition(".")[2], from_file, from_env)
-    fields: list[tuple[str, bytes | str]] = [
-        ("home", root),
-        ("owner", chosen),
-        ("slug", slug),
-        ("value", value),
-    ]
+    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("slug", slug)]
+    if ref or vault == "os.envvar":
+        if from_file or from_env:
+            raise UsageFault("--ref says where the value is, so no value is taken", f"agentkeys set {slug} --ref TEXT")
+        fields += [("ref", ref)] if ref else []
+    else:
+        fields += [("value", read_value(slug.rpartition(".")[2], from_file, from_env))]
     fields += [("vault", vault)] if vault else []
     fields += [("max-ttl", cap)] if cap else []
+    fields += [("expires-in", str(refs.parse_duration(expires_in)))] if expires_in else []
+    fields += [("expires-at", expires_at)] if expires_at else []
+    fields += [("socket", _socket_of(chosen))]
     answer = work("set", fields)
+    for warning in answer.texts("warning"):
+        client.note(f"warning: {warning}")
     if as_json:
         o.say(json.dumps({field: value.decode() for field, value in answer.rows}))
     else:
         o.say(f"{answer.text('effect')} {slug} in {answer.text('vault')} of {chosen}")
+
+
+def _socket_of(owner: str) -> str:
+    """The socket of the agent that a value goes to which rests nowhere else, "" when none answers."""
+    try:
+        connection = client.Caller(o.gather("set", owner)).connect()
+    except NoAgent:
+        return ""
+    connection.close()
+    return connection.path
 
 
 @app.command("del")
@@ -193,7 +219,9 @@ def list_(owner: o.Owner = "", env: o.Env = "", as_json: o.Json = False) -> None
     width = max([len(row["slug"]) for row in rows])
     for row in rows:
         cap = f"  at most {refs.show_duration(row['max_seconds'])}" if row["max_seconds"] else ""
-        o.say(f"{row['slug']:<{width}}  {row['vault']}  {row['updated_at'][:10]}{cap}")
+        end = f"  ends {row['expires_at'][:10]}" if row["expires_at"] else ""
+        grade = row["grade"] or "its vault isn't installed"
+        o.say(f"{row['slug']:<{width}}  {row['vault']}  {grade}  {row['updated_at'][:10]}{cap}{end}")
 
 
 @app.command()
@@ -208,7 +236,7 @@ def unlock(
         str | None, typer.Option("--duration", metavar="TIME", help="How long: 30s, 5m, 9h, 7d.")
     ] = None,
     as_json: o.Json = False,
-) -> None:
+) -> int:
     """Bring keys from the rack into the agent for 9 h (sudo keys: 30 min), or for --duration within each key's cap.
 
     \b
@@ -227,20 +255,5 @@ def unlock(
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("socket", connection.path)]
     fields += [("org", org or refs.ANY_ORG), ("env", env or refs.ANY_ENV), ("duration", str(seconds))]
     fields += [("key", key) for key in (*(names or ()), *(keys or ()))]
-    answer = work("unlock", fields)
-    found = []
-    for effect, row in answer.rows:
-        left, *slugs = row.decode("ascii").split("\n")
-        found += [(slug, int(left)) for slug in slugs]
-        if effect == "capped":
-            for slug in slugs:
-                client.note(f"{slug} is capped: it stays for {refs.show_duration(int(left))}")
-    found.sort()
-    if as_json:
-        o.say(json.dumps({"unlocked": [{"slug": slug, "expires_in_seconds": ttl} for slug, ttl in found]}))
-        return
-    times = {ttl: refs.show_duration(ttl) for _slug, ttl in found}
-    if found:
-        o.say("\n".join([f"unlocked {slug} for {times[ttl]}" for slug, ttl in found]))
-    else:
-        o.say(f"nothing in the rack of {chosen} for env {env or refs.ANY_ENV}")
+    nothing = f"nothing in the rack of {chosen} for env {env or refs.ANY_ENV}"
+    return unlocked.report(work("unlock", fields), nothing, as_json)

@@ -27,7 +27,7 @@ def work(name: str, fields: "list[tuple[str, bytes | str]]") -> Answer:
                 raise AgentkeysError("the worker's answer is no message") from None
             if question is None:
                 return Answer(message)
-            worker.send(_reply(question))
+            worker.send(_reply(*question))
 
 
 def _from_environment() -> "list[tuple[str, bytes | str]]":
@@ -35,7 +35,7 @@ def _from_environment() -> "list[tuple[str, bytes | str]]":
 
     The identity travels in the pipe. It stays in our own environment until we exit, as every variable does.
     """
-    found: list[tuple[str, bytes | str]] = []
+    found: list[tuple[str, bytes | str]] = [("config", paths.config_file(posix.environ))]
     if b"AGENTKEYS_IDENTITY" in posix.environ:
         found.append(("identity", posix.environ[b"AGENTKEYS_IDENTITY"]))
     store = paths.env_text(posix.environ, b"AGENTKEYS_SESSION_STORE")
@@ -46,12 +46,15 @@ def _from_environment() -> "list[tuple[str, bytes | str]]":
     return found
 
 
-def _reply(question: str) -> bytes:
-    """Ask the person at the terminal for the worker."""
+def _reply(kind: str, text: str) -> bytes:
+    """Ask the person at the terminal for the worker, or our environment."""
+    if kind == "variable":
+        value = posix.environ.get(paths.to_bytes(text))
+        return encode("ok", [] if value is None else [("value", value)])
     try:
-        return encode("ok", [("text", prompt_hidden(question))])
+        return encode("ok", [("text", prompt_hidden(text))])
     except AgentkeysError as fault:
-        return encode_fault(Locked(f"{question.rstrip(': ')} is wanted, and {fault.message}", "agentkeys unlock"))
+        return encode_fault(Locked(f"{text.rstrip(': ')} is wanted, and {fault.message}", "agentkeys unlock"))
 
 
 def home() -> str:

@@ -89,4 +89,14 @@ class Stop:
     __slots__ = ()
 
 
-Effect = Reply | Audit | SealAudit | SetTimer | Wipe | Close | Stop
+class Unlock:
+    """Run an unlock worker for `request`, as an earlier unlock-commit gave it, without `withheld`; then UnlockEnded."""
+
+    __slots__ = ("request", "withheld")
+
+    def __init__(self, request: bytes, withheld: "list[str]") -> None:
+        self.request = request
+        self.withheld = withheld
+
+
+Effect = Reply | Audit | SealAudit | SetTimer | Wipe | Close | Stop | Unlock

@@ -72,10 +72,20 @@ class Tick:
     __slots__ = ()
 
 
+class UnlockEnded:
+    """The worker of an Unlock effect is gone."""
+
+    __slots__ = ("fault",)
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        """What it said went wrong, or empty."""
+
+
 class Terminated:
     """The process was told to leave (signal, socket gone)."""
 
     __slots__ = ()
 
 
-Event = Request | Disconnected | PeerRefused | AuditFailed | AuditDurable | Tick | Terminated
+Event = Request | Disconnected | PeerRefused | AuditFailed | AuditDurable | Tick | UnlockEnded | Terminated

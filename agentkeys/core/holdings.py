@@ -6,6 +6,7 @@ Times are milliseconds of CLOCK_BOOTTIME, so that a suspended laptop's keys expi
 """
 
 from agentkeys.core import environment, refs
+from agentkeys.core.grades import TRANSIENT
 from agentkeys.core.secret import Secret
 from agentkeys.core.status import KeyState
 from agentkeys.errors import Absent, AgentkeysError, Locked, UsageFault
@@ -30,13 +31,44 @@ class NotUnlocked(Locked):
 class Held:
     """One unlocked value."""
 
-    __slots__ = ("deadline", "secret", "vault")
+    __slots__ = ("deadline", "grade", "secret", "vault")
 
-    def __init__(self, secret: Secret, deadline: int, vault: str) -> None:
+    def __init__(self, secret: Secret, deadline: int, vault: str, grade: str) -> None:
         self.secret = secret
         self.deadline = deadline
         """Milliseconds of CLOCK_BOOTTIME at which it is forgotten."""
         self.vault = vault
+        self.grade = grade
+        """As agentkeys.core.grades has it; a transient value rests nowhere else."""
+
+
+class Staged:
+    """An unlock under way on one connection: nothing of it counts until its commit."""
+
+    __slots__ = ("absent", "brought", "directory", "expired", "kept", "locked", "memory", "renew", "size")
+
+    def __init__(self) -> None:
+        self.brought: dict[str, Held] = {}
+        self.size = 0
+        """Bytes of values added so far."""
+        self.kept: dict[str, int] = {}
+        """New deadlines of values that only an agent has."""
+        self.directory: list[str] | None = None
+        """Every slug of the rack, once the commit was asked for."""
+        self.memory: list[str] = []
+        """Those of them that rest nowhere: an agent that doesn't hold one has no such key."""
+        self.absent: list[str] = []
+        """What the rack names and its vault no longer has."""
+        self.expired: list[str] = []
+        """What its issuer has ended."""
+        self.locked: list[str] = []
+        """What may not be held, by the operator's rules."""
+        self.renew = b""
+        """What to ask for again before the first of these values expires; b"" for nothing."""
+
+    def secrets(self) -> "list[Secret]":
+        """Every secret it refers to."""
+        return [held.secret for held in self.brought.values()]
 
 
 class Injection:
@@ -145,9 +177,9 @@ class Holdings:
             held = self.held.get(slug)
             if held is not None:
                 left = max(0, held.deadline - now) // 1000
-                states.append(KeyState(slug, "unlocked", left, held.vault))
+                states.append(KeyState(slug, "unlocked", left, held.vault, held.grade))
             else:
-                states.append(KeyState(slug, "expired" if slug in self.expired else "locked", 0, ""))
+                states.append(KeyState(slug, "expired" if slug in self.expired else "locked", 0, "", ""))
         return states
 
     def next_deadline(self) -> "int | None":
@@ -162,10 +194,10 @@ class Holdings:
 
     # --- changing; each returns the secrets to wipe
 
-    def expire(self, now: int) -> "list[Secret]":
-        """Forget what is due."""
+    def expire(self, now: int, everything: bool = False) -> "list[Secret]":
+        """Forget what is due, or everything when the idle limit is reached."""
         self.prepared.clear()
-        due = [slug for slug, held in self.held.items() if held.deadline <= now]
+        due = [slug for slug, held in self.held.items() if everything or held.deadline <= now]
         self.expired.update(due)
         return [self.held.pop(slug).secret for slug in due]
 
@@ -174,39 +206,52 @@ class Holdings:
         if size + sum([len(held.secret) for slug, held in self.held.items() if slug not in brought]) > MAX_HELD:
             raise UsageFault("these values are over 64 MiB together", "agentkeys unlock --key NAME")
 
-    def bring(self, brought: "dict[str, Held]", directory: "list[str]") -> "list[Secret]":
-        """Take one unlock as a whole: its values replace ours, and slugs no longer in the rack are dropped."""
+    def bring(self, staged: Staged) -> "tuple[list[Secret], list[str]]":
+        """Take one unlock as a whole: its values replace ours, and slugs no longer in the rack are dropped.
+
+        Also returns the slugs it asked to keep and that we don't hold: nobody has their values any more.
+        """
         self.prepared.clear()
-        self.directory = dict.fromkeys(directory)
+        brought = staged.brought
+        directory = dict.fromkeys(staged.directory or ())
+        for slug in staged.absent:
+            directory.pop(slug, None)
+        forgotten = {*staged.expired, *staged.locked}
         kept, gone = {}, []
         for slug, held in self.held.items():
-            if slug in brought or slug not in self.directory:
+            if slug in brought or slug not in directory or slug in forgotten:
                 gone.append(held.secret)
             else:
+                held.deadline = staged.kept.get(slug, held.deadline)
                 kept[slug] = held
         self.held = {**kept, **brought}
-        self.expired = {slug for slug in self.expired if slug in self.directory and slug not in brought}
-        return gone
+        for slug in staged.memory:
+            if slug not in self.held and slug not in self.expired:
+                directory.pop(slug, None)
+        expired = {*self.expired, *staged.expired}
+        self.expired = {slug for slug in expired if slug in directory and slug not in brought}
+        self.directory = directory
+        return gone, [slug for slug in staged.kept if slug not in self.held]
 
-    def replace(self, slug: str, secret: Secret, cap: int, now: int) -> "list[Secret]":
+    def replace(self, slug: str, new: Held) -> "list[Secret]":
         """A `set` happened: hold the new value only where the old one was held, for its remaining time.
 
-        `cap` is the key's own limit in milliseconds, 0 for none.
+        `new.deadline` is the latest that the key's own limits allow.
         """
         self.prepared.clear()
         if self.directory is not None:
             self.directory[slug] = None
         old = self.held.get(slug)
         if old is None:
-            return [secret]
-        if len(secret) + sum([len(held.secret) for other, held in self.held.items() if other != slug]) > MAX_HELD:
-            return [secret, self.held.pop(slug).secret]  # holding nothing is always right, the old value never
-        deadline = min(old.deadline, now + cap) if cap else old.deadline
-        self.held[slug] = Held(secret, deadline, old.vault)
+            return [new.secret]
+        if len(new.secret) + sum([len(held.secret) for other, held in self.held.items() if other != slug]) > MAX_HELD:
+            return [new.secret, self.held.pop(slug).secret]  # holding nothing is always right, the old value never
+        new.deadline = min(old.deadline, new.deadline)
+        self.held[slug] = new
         return [old.secret]
 
     def forget(self, slugs: "list[str]", drop: bool) -> "list[Secret]":
-        """Forget values; with `drop` their slugs leave the directory too (a `del`)."""
+        """Forget values; with `drop` their slugs leave the directory too (a `del`), as do those that rest nowhere."""
         self.prepared.clear()
         gone = []
         for slug in slugs:
@@ -214,7 +259,7 @@ class Holdings:
             if held is not None:
                 gone.append(held.secret)
             self.expired.discard(slug)
-            if drop and self.directory is not None:
+            if (drop or (held is not None and held.grade.endswith(TRANSIENT))) and self.directory is not None:
                 self.directory.pop(slug, None)
         return gone
 

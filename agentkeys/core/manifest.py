@@ -16,10 +16,17 @@ NO_KEY = bytes(32)
 class KeyRecord:
     """One key of the rack."""
 
-    __slots__ = ("created", "max_ttl", "mech", "slug", "updated", "vault")
+    __slots__ = ("created", "expires", "max_ttl", "mech", "slug", "updated", "vault")
 
     def __init__(
-        self, slug: str, vault: str, mech: str, created: str, updated: str, max_ttl: int | None = None
+        self,
+        slug: str,
+        vault: str,
+        mech: str,
+        created: str,
+        updated: str,
+        max_ttl: int | None = None,
+        expires: str | None = None,
     ) -> None:
         self.slug = slug
         self.vault = vault
@@ -31,6 +38,8 @@ class KeyRecord:
         self.updated = updated
         self.max_ttl = max_ttl
         """Seconds it may stay unlocked at most, or None."""
+        self.expires = expires
+        """When its issuer ends it, RFC 3339 in UTC, or None when that isn't known."""
 
     def as_json(self) -> "dict[str, object]":
         """Its members in the manifest and in `list --json`."""
@@ -40,6 +49,7 @@ class KeyRecord:
             "created_at": self.created,
             "updated_at": self.updated,
             "max_seconds": self.max_ttl,
+            "expires_at": self.expires,
         }
 
 
@@ -128,7 +138,13 @@ def _from_members(found: "dict[str, object]", what: str, owner: str) -> Manifest
         # No check of each slug: the MAC says that we wrote it, and 10,000 checks are a quarter of an unlock.
         for slug, row in keys.items():
             manifest.keys[slug] = KeyRecord(
-                slug, row["vault"], row["mech"], row["created_at"], row["updated_at"], row["max_seconds"]
+                slug,
+                row["vault"],
+                row["mech"],
+                row["created_at"],
+                row["updated_at"],
+                row["max_seconds"],
+                row["expires_at"],
             )
     except (KeyError, TypeError):
         raise VaultFault(f"{what} is damaged", sealed_json.RESTORE_HINT) from None

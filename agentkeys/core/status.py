@@ -11,9 +11,9 @@ from agentkeys.core.refs import show_duration
 class KeyState:
     """One slug's line."""
 
-    __slots__ = ("left", "slug", "state", "vault")
+    __slots__ = ("grade", "left", "slug", "state", "vault")
 
-    def __init__(self, slug: str, state: str, left: int, vault: str) -> None:
+    def __init__(self, slug: str, state: str, left: int, vault: str, grade: str) -> None:
         self.slug = slug
         self.state = state
         """unlocked, locked, or expired."""
@@ -21,6 +21,24 @@ class KeyState:
         """Seconds until it expires; 0 unless unlocked."""
         self.vault = vault
         """The vault it was brought from; empty unless unlocked."""
+        self.grade = grade
+        """As agentkeys.core.grades has it; empty unless unlocked."""
+
+
+class Limits:
+    """How long anything may stay, and what is unlocked again by itself."""
+
+    __slots__ = ("fault", "idle", "longest", "renewal")
+
+    def __init__(self, longest: int, idle: int, renewal: "int | None" = None, fault: str = "") -> None:
+        self.longest = longest
+        """Seconds a key stays at most."""
+        self.idle = idle
+        """Seconds without a use after which all is forgotten; 0 for never."""
+        self.renewal = renewal
+        """Seconds until the next automatic unlock, or None when there is none."""
+        self.fault = fault
+        """Why the last automatic unlock failed, or empty."""
 
 
 class AgentFacts:
@@ -44,12 +62,15 @@ class AgentFacts:
         """Which persistent root it serves, as its hello says."""
 
 
-def as_json(owner: str, facts: AgentFacts, up: int, unlocked: bool, keys: "list[KeyState]") -> bytes:
+def as_json(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bool, keys: "list[KeyState]") -> bytes:
     """One JSON object; seconds for every time."""
     rows = ",".join([_key_json(key) for key in keys])
+    renewal = "null" if limits.renewal is None else str(limits.renewal)
     return (
         f'{{"owner":{quote(owner)},"wallet":{quote(facts.wallet)},"pid":{facts.pid},"socket":{quote(facts.socket)},'
         f'"version":{quote(facts.version)},"login_session":{quote(facts.session)},"uptime_seconds":{up},'
+        f'"max_seconds":{limits.longest},"idle_seconds":{limits.idle},"auto_unlock_in_seconds":{renewal},'
+        f'"auto_unlock_fault":{quote(limits.fault)},'
         f'"unlocked":{_json_bool(unlocked)},"memory_protected":{_json_bool(not facts.dumpable)},"keys":[{rows}]}}\n'
     ).encode("ascii")
 
@@ -59,7 +80,8 @@ def _key_json(key: KeyState) -> str:
     left = str(key.left) if key.state == "unlocked" else "null"
     return (
         f'{{"slug":{quote(key.slug)},"org":{quote(org)},"env":{quote(env)},"name":{quote(name)},'
-        f'"state":{quote(key.state)},"expires_in_seconds":{left},"vault":{quote(key.vault)}}}'
+        f'"state":{quote(key.state)},"expires_in_seconds":{left},"vault":{quote(key.vault)},'
+        f'"grade":{quote(key.grade)}}}'
     )
 
 
@@ -67,7 +89,7 @@ def _json_bool(value: bool) -> str:
     return "true" if value else "false"
 
 
-def as_text(owner: str, facts: AgentFacts, up: int, unlocked: bool, keys: "list[KeyState]") -> bytes:
+def as_text(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bool, keys: "list[KeyState]") -> bytes:
     """A few lines for a person."""
     held = sum(1 for key in keys if key.state == "unlocked")
     lines = [
@@ -76,12 +98,19 @@ def as_text(owner: str, facts: AgentFacts, up: int, unlocked: bool, keys: "list[
         f"callers  {'login session ' + facts.session if facts.session else 'every process of this user'}",
         f"keys     {held} unlocked of {len(keys)}" if unlocked else "keys     locked: nothing was unlocked yet",
     ]
+    if limits.idle:
+        lines.append(f"idle     forgets all after {show_duration(limits.idle)} without a use")
+    if limits.renewal is not None:
+        lines.append(f"auto     unlocks again in {show_duration(limits.renewal)}")
+    if limits.fault:
+        lines.append(f"auto     the last automatic unlock failed: {limits.fault}")
     if facts.dumpable:
         lines.append("memory   readable by other processes of this user")
     width = max([len(key.slug) for key in keys], default=0)
     for key in keys:
         left = f", {show_duration(key.left)} left" if key.state == "unlocked" else ""
-        lines.append(f"  {key.slug:<{width}}  {key.state}{left}{'  ' + key.vault if key.vault else ''}")
+        rests = f"  {key.vault}  {key.grade}" if key.vault else ""
+        lines.append(f"  {key.slug:<{width}}  {key.state}{left}{rests}")
     return "".join([_printable(line) + "\n" for line in lines]).encode("utf-8")
 
 

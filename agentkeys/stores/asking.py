@@ -5,6 +5,9 @@ from collections.abc import Callable
 Ask = Callable[[str], bytes]
 """Puts a question and returns what was typed, unseen. Raises AgentkeysError when nobody can be asked."""
 
+Variable = Callable[[str], bytes | None]
+"""Reads a variable of the caller's environment; None when it is unset."""
+
 
 class Means:
     """What a job may use to open an identity."""

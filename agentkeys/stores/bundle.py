@@ -49,11 +49,20 @@ class Bundle:
 
     def read(self, state: State) -> Values:
         """Every value. Raises VaultFault when a file is missing, damaged, or another than the manifest names."""
+        return self._read_all(state, missing_is_fault=True)
+
+    def read_what_is_left(self, state: State) -> Values:
+        """As read(), without those values whose files are gone; a file that is there must be the right one."""
+        return self._read_all(state, missing_is_fault=False)
+
+    def _read_all(self, state: State, missing_is_fault: bool) -> Values:
         if not state:
             return {}
-        values = self._read_small(state)
+        values = self._read_small(state, missing_is_fault)
         for slug, (name, mac) in _large(state).items():
-            data = self._read(name)
+            data = self._read(name, missing_is_fault)
+            if data is None:
+                continue
             if self.key and not derive.same(derive.mac(self.key, slug.encode(), data), mac):
                 raise VaultFault(f"{self._path(name)} is not the file the manifest names", sealed_json.RESTORE_HINT)
             values[slug] = data
@@ -103,9 +112,11 @@ class Bundle:
             if name.startswith(self.prefix) and name.endswith(self.suffix) and name not in wanted:
                 atomic.remove_file(self._path(name))
 
-    def _read_small(self, state: State) -> Values:
+    def _read_small(self, state: State, missing_is_fault: bool) -> Values:
         name = self._name(state["generation"])
-        data = self._read(name)
+        data = self._read(name, missing_is_fault)
+        if data is None:
+            return {}
         found = sealed_json.load(data, self.key or None, self._path(name), FORMAT, self.owner)
         if not derive.same(sealed_json.mac_of(data), str(state["mac"])):
             raise VaultFault(f"{self._path(name)} is not the bundle the manifest names", sealed_json.RESTORE_HINT)
@@ -114,10 +125,12 @@ class Bundle:
             raise VaultFault(f"{self._path(name)} is damaged", sealed_json.RESTORE_HINT)
         return {slug: v.encode() if type(v) is str else base64.b64decode(v["base64"]) for slug, v in values.items()}
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str, missing_is_fault: bool) -> bytes | None:
         path = self._path(name)
         data = atomic.read_file(path)
         if data is None:
+            if not missing_is_fault:
+                return None
             raise VaultFault(f"{path} is gone, and the manifest names it", sealed_json.RESTORE_HINT)
         return self.unseal(data, path)
 

@@ -2,22 +2,26 @@
 
 request  = name, (field, value)*        answer = "ok", (field, value)*      or an error as an agent's
 
-Before its answer a worker may ask: "ask", "text", question; the CLI replies "ok", "text", what was typed.
+Before its answer a worker may ask: "ask", "text", question; the CLI replies "ok", "text", what was typed. Or it asks
+for a variable of the caller's environment: "ask", "variable", name; the reply is "ok", "value", bytes, or plain "ok"
+when that is unset.
 """
 
 from collections.abc import Callable
 
 from agentkeys import paths, wire
 from agentkeys.errors import AgentkeysError, UsageFault
-from agentkeys.stores.asking import Ask, Means
+from agentkeys.stores.asking import Ask, Means, Variable
 
 
 class Job:
     """What to do, as named fields; a repeated field keeps its order."""
 
-    def __init__(self, message: bytes, ask: Ask) -> None:
+    def __init__(self, message: bytes, ask: Ask, variable: Variable | None = None) -> None:
         """Read a request. Raises WireError."""
         self.ask = ask
+        self.variable = variable
+        """Reads the caller's environment; None when there is no caller."""
         fields = wire.split_fields(unframe(message))
         self.name = str(fields[0], "ascii")
         self._fields: dict[str, list[bytes]] = {}
@@ -41,12 +45,16 @@ class Job:
         """What may be used to open an identity."""
         return Means(self.ask, self._fields.get("identity", [b""])[0])
 
-    def value(self) -> bytes:
-        """The secret value of a `set`. Raises UsageFault when there is none."""
-        found = self._fields.get("value")
-        if found is None:
-            raise UsageFault(f"the job {self.name} lacks its value")
-        return found[0]
+    def number(self, name: str) -> int | None:
+        """A field that is a number, or None when it is empty or not there. Raises UsageFault."""
+        text = self.text(name, "")
+        if text and not (text.isdigit() and len(text) < 10):
+            raise UsageFault(f"{name} is not a number")
+        return int(text) if text else None
+
+    def value(self) -> bytes | None:
+        """The secret value of a `set`, or None when there is none."""
+        return self._fields.get("value", [None])[0]
 
 
 def unframe(message: bytes) -> memoryview:
@@ -98,15 +106,17 @@ def encode_fault(fault: AgentkeysError) -> bytes:
     return encode("error", [("code", str(fault.exit_code)), ("message", fault.message), ("hint", fault.hint)])
 
 
-def read_question(message: bytes) -> str | None:
-    """What the worker asks, or None when the message is its answer. Raises WireError."""
+def read_question(message: bytes) -> "tuple[str, str] | None":
+    """("text", question) or ("variable", name), or None when the message is the answer. Raises WireError."""
     fields = wire.split_fields(unframe(message))
-    return str(fields[2], "utf-8", "replace") if bytes(fields[0]) == b"ask" and len(fields) == 3 else None
+    if bytes(fields[0]) != b"ask" or len(fields) != 3:
+        return None
+    return str(fields[1], "ascii", "replace"), str(fields[2], "utf-8", "replace")
 
 
-def read_reply(message: bytes) -> bytes:
-    """What the person typed. Raises the AgentkeysError that the CLI sent when nobody could be asked."""
-    return next((value for field, value in Answer(message).rows if field == "text"), b"")
+def read_reply(message: bytes) -> bytes | None:
+    """What was typed, or a variable's value. Raises the AgentkeysError that the CLI sent when nobody could be asked."""
+    return next((value for field, value in Answer(message).rows if field in ("text", "value")), None)
 
 
 class Answer:

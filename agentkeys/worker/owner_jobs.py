@@ -9,7 +9,11 @@ from agentkeys.core.manifest import Manifest
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
 from agentkeys.stores import atomic, identities, inventory, wallet_key
 from agentkeys.stores.card import Card, no_owner, publish, read_card
+from agentkeys.stores.keychain import locked, open_keychain
 from agentkeys.stores.rack import Rack, sweep, write_unclaimed
+from agentkeys.vaults import OURS, open_vault
+from agentkeys.vaults.base import Place
+from agentkeys.vaults.keychain import LEDGER
 from agentkeys.worker.job import Job
 
 Rows = list[tuple[str, bytes | str]]
@@ -125,8 +129,12 @@ def remove(job: Job) -> Rows:
         card = read_card(root, owner)
         if card is None:
             raise no_owner(root, owner)
+        _require_open_keychain(root, card)
         _stop_agents(root, owner)
         atomic.remove_file(paths.manifest(root, owner))
+        place = Place(owner, paths.vault_dir(root, owner), b"", lambda data: data, lambda data, _what: data)
+        for name in OURS:
+            open_vault(name, place).discard()
         for directory in (paths.vault_dir(root, owner), paths.inventory_dir(root, owner)):
             shutil.rmtree(directory, ignore_errors=not os.path.isdir(directory))
         atomic.remove_file(paths.state_file(root, owner))
@@ -136,6 +144,13 @@ def remove(job: Job) -> Rows:
         atomic.remove_file(paths.owner_card(root, owner))
         atomic.sync_dir(root)
     return [("owner", owner), ("wallet", card.wallet)]
+
+
+def _require_open_keychain(root: str, card: Card) -> None:
+    """Raise Locked now, while the owner is whole, rather than half way through its removal."""
+    held = card.via == "keychain" or paths.exists(f"{paths.vault_dir(root, card.owner)}/{LEDGER}")
+    if held and open_keychain().state() == "locked":
+        raise locked("what is to be removed")
 
 
 def _stop_agents(root: str, owner: str) -> None:

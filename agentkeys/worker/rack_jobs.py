@@ -1,4 +1,4 @@
-"""Jobs that open the rack: set, del, list, unlock."""
+"""Jobs that open the rack: set, del, list; unlock_job has the fourth."""
 
 import json
 import os
@@ -6,76 +6,138 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agentkeys import client, paths
-from agentkeys.core import refs
+from agentkeys.core import grades, refs, token_shapes
 from agentkeys.core.manifest import KeyRecord, Manifest
 from agentkeys.core.secret import Secret
 from agentkeys.errors import (
-    Absent,
     AgentkeysError,
+    Denied,
     NoAgent,
     OutcomeUnknown,
     UsageFault,
-    VaultFault,
 )
-from agentkeys.stores import age, inventory
+from agentkeys.stores import age, config, inventory
 from agentkeys.stores.audit_log import AuditLog
 from agentkeys.stores.card import timestamp
 from agentkeys.stores.rack import Rack, open_rack
-from agentkeys.vaults import open_vault
+from agentkeys.vaults import open_vault, vault_class
 from agentkeys.vaults.base import Place, Vault
 from agentkeys.wire import MAX_VALUE
+from agentkeys.worker import expiry, push
 from agentkeys.worker.job import Job
 
 Rows = list[tuple[str, bytes | str]]
 
-Groups = dict[tuple[str, int], list[str]]
-"""Slugs by their vault and seconds to live."""
 
-SUDO_PART = f".{refs.SUDO_ENV}."
-
-BATCH = 192 * 1024
-"""Bytes of values in one unlock-add: below a frame's 256 KiB, so that the agent handles it in place."""
-
-MAX_DIRECTORY = 1900 * 1024
-"""Bytes of all slugs of a rack, which one unlock-commit carries: 40,000 usual ones, and below wire.MAX_REQUEST."""
-
-
-def place_of(rack: Rack, manifest: Manifest) -> Place:
-    """What a vault needs to know of this rack."""
-    return Place(
+def place_of(rack: Rack, manifest: Manifest, job: Job | None = None) -> Place:
+    """What a vault needs to know of this rack, and of who asks."""
+    place = Place(
         rack.owner,
         paths.vault_dir(rack.root, rack.owner),
         rack.keys.manifest,
         lambda data: age.seal(data, manifest.sealed_to()),
         rack.unseal,
     )
+    if job is not None and job.variable is not None and not job.text("alone", ""):
+        place.variable = job.variable
+    return place
 
 
 def set_key(job: Job) -> Rows:
     """Put a value into its vault and its key into the rack; live agents hold the new value before we answer."""
-    slug, value = job.text("slug"), job.value()
+    slug = job.text("slug")
     refs.split_slug(slug)
-    if len(value) > MAX_VALUE:
-        raise UsageFault("the value is over 1 MiB", "keep files elsewhere and their key here")
     rack = begin(job)
     with rack.lock:
         manifest = rack.require()
         old = manifest.keys.get(slug)
-        vault_name = job.text("vault", old.vault if old else "os.secure")
-        max_ttl = _number(job, "max-ttl") or (old.max_ttl if old else None)
-        now = timestamp()
-        record = KeyRecord(slug, vault_name, "copy", old.created if old else now, now, max_ttl)
-        changes: dict[str, dict[str, bytes | None]] = {vault_name: {slug: value}}
-        if old is not None and old.vault != vault_name:
+        record = _record(job, slug, old)
+        kind = vault_class(record.vault)  # a typo leaves nothing behind
+        value = _value(job, record, kind)
+        grade = grade_of(record, kind)
+        warning = _check(job, slug, value, grade, kind)
+        changes: dict[str, dict[str, bytes | None]] = {record.vault: {slug: value}}
+        if old is not None and old.vault != record.vault:
             changes[old.vault] = {slug: None}
-        open_vault(vault_name, place_of(rack, manifest))  # a typo leaves nothing behind
+        agent = _agent_for(job, rack) if kind.in_memory else None
         inventory.prepare(rack.root)
         inventory.add(rack.root, rack.owner, slug)
         manifest.keys[slug] = record
         with _nobody_serves_the_old(rack, slug):
             _change(rack, manifest, changes, "set", slug)
-        _tell_agents(rack, b"replace", b"slug", slug.encode(), b"cap", b"%d" % (max_ttl or 0), b"value", value)
-    return [("slug", slug), ("vault", vault_name), ("effect", "replaced" if old else "added")]
+        if kind.protection == "reference":
+            _tell_agents(rack, b"relock", b"key", slug.encode())  # its value isn't known before the next unlock
+        else:
+            cap = min(filter(None, (record.max_ttl, expiry.seconds_left(record))), default=0)
+            facts = (b"vault", record.vault.encode(), b"grade", grade.encode(), b"cap", b"%d" % cap)
+            _tell_agents(rack, b"replace", b"slug", slug.encode(), *facts, b"value", value)
+        if agent is not None:
+            push.one(agent, rack, manifest, record, grade, value)
+    rows: Rows = [("slug", slug), ("vault", record.vault), ("grade", grade)]
+    rows.append(("effect", "replaced" if old else "added"))
+    return rows + ([("warning", warning)] if warning else [])
+
+
+def _record(job: Job, slug: str, old: KeyRecord | None) -> KeyRecord:
+    """What the manifest is to say: cap and vault stay as they were unless asked, an expiry was the old value's."""
+    vault = job.text("vault", old.vault if old else "os.secure")
+    max_ttl = job.number("max-ttl") or (old.max_ttl if old else None)
+    now = timestamp()
+    expires = expiry.of_job(job)
+    return KeyRecord(slug, vault, "copy", old.created if old else now, now, max_ttl, expires)
+
+
+def _value(job: Job, record: KeyRecord, kind: type[Vault]) -> bytes:
+    """The value, or where it is; by default a reference is the key's own name. Raises UsageFault."""
+    value, reference = job.value(), job.text("ref", "")
+    if kind.protection == "reference":
+        if value is not None:
+            raise UsageFault(
+                f"{record.vault} keeps where a value is, not the value",
+                f"agentkeys set {record.slug} --vault {record.vault} --ref VARIABLE",
+            )
+        return (reference or record.slug.rpartition(".")[2]).encode("utf-8", "surrogateescape")
+    if reference or value is None:
+        raise UsageFault(f"{record.vault} keeps values, not references", f"agentkeys set {record.slug}")
+    if len(value) > MAX_VALUE:
+        raise UsageFault("the value is over 1 MiB", "keep files elsewhere and their key here")
+    return value
+
+
+def grade_of(record: KeyRecord, kind: type[Vault]) -> str:
+    """A key's grade, as agentkeys.core.grades has it."""
+    return grades.grade(kind.protection, record.expires is not None, kind.in_memory)
+
+
+def _check(job: Job, slug: str, value: bytes, grade: str, kind: type[Vault]) -> str:
+    """Hold the operator's rules; what the person should be told, or "". Raises Denied."""
+    settings = config.load(job.text("config", ""))
+    if settings.minimum is not None and not grades.meets(grade, settings.minimum):
+        raise Denied(
+            f"{slug} would be {grade}, and minimum_grade is {settings.minimum_text}",
+            f"agentkeys set {slug} --vault os.secure --expires-in 30d",
+        )
+    shape = None if kind.protection == "reference" else token_shapes.long_lived(value)
+    if shape is None:
+        return ""
+    what, instead = shape
+    if settings.block_dangerous:
+        raise Denied(
+            f"the value of {slug} looks like {what}, and dangerous_tokens is block",
+            f"use {instead}" if instead else "use a credential that ends by itself",
+        )
+    return f"this looks like {what}, which lives long" + (f"; better: {instead}" if instead else "")
+
+
+def _agent_for(job: Job, rack: Rack) -> client.Connection:
+    """The agent that is to hold a value which rests nowhere. Raises NoAgent."""
+    socket = job.text("socket", "")
+    if not socket:
+        raise NoAgent(
+            f"os.daemon keeps values in an agent, and none of {rack.owner} runs",
+            f'eval "$(agentkeys agent --for {rack.owner})"',
+        )
+    return client.Connection(socket, rack.owner)
 
 
 def delete_key(job: Job) -> Rows:
@@ -119,7 +181,7 @@ def _change(
         for vault, name in touched:
             vault.settle(manifest.vaults[name])
         log.append(verb, *who, "done")
-    except VaultFault:
+    except AgentkeysError:
         pass  # it is committed; the next write sweeps, and an intent without a result says what happened
 
 
@@ -162,105 +224,15 @@ def list_keys(job: Job) -> Rows:
     rows: Rows = []
     for slug in sorted(manifest.keys):
         org, env, name = refs.split_slug(slug)
-        record = manifest.keys[slug].as_json()
-        rows.append(("key", json.dumps({"slug": slug, "org": org, "env": env, "name": name, **record})))
+        record = manifest.keys[slug]
+        facts = {"slug": slug, "org": org, "env": env, "name": name, **record.as_json(), "grade": _grade(record)}
+        rows.append(("key", json.dumps(facts)))
     return rows
 
 
-def unlock(job: Job) -> Rows:
-    """Bring values from their vaults into the agent, as one transaction."""
-    rack = begin(job)
-    connection = client.Connection(job.text("socket"), rack.owner)
-    with rack.lock:  # a `set` that commits meanwhile would be overtaken by the value before it
-        manifest = rack.require()
-        slugs = choose(manifest, job.text("org", refs.ANY_ORG), job.text("env", refs.ANY_ENV), job.texts("key"))
-        inventory.reconcile(rack.root, rack.owner, list(manifest.keys))
-        asked = _number(job, "duration") or 0
-        values = _read_values(rack, manifest, slugs)
-        groups = _groups(manifest, slugs, asked)
-        _push(connection, groups, values)
-        directory = "\n".join(sorted(manifest.keys)).encode("ascii")
-        if len(directory) > MAX_DIRECTORY:
-            raise VaultFault("the names in this rack are over 1.9 MiB together", f"agentkeys list --for {rack.owner}")
-        pairs = [b"directory", directory] if directory else []
-        connection.ask(b"unlock-commit", b"state-key", rack.keys.state, *pairs, secret=True)
-    return [
-        ("capped" if asked > ttl else "unlocked", "\n".join([str(ttl), *brought]))
-        for (_vault, ttl), brought in groups.items()
-    ]
-
-
-def _groups(manifest: Manifest, slugs: "list[str]", asked: int) -> Groups:
-    """`slugs` by their vault and time to live, which nearly all have in common."""
-    usual = min(asked or refs.DEFAULT_TTL, refs.MAX_TTL)
-    groups: Groups = {}
-    for slug in slugs:
-        record = manifest.keys[slug]
-        ttl = usual if record.max_ttl is None and SUDO_PART not in slug else time_to_live(record, asked)
-        groups.setdefault((record.vault, ttl), []).append(slug)
-    return groups
-
-
-def _number(job: Job, name: str) -> int | None:
-    """A field that is a number, or None when it is empty or not there. Raises UsageFault."""
-    text = job.text(name, "")
-    if text and not (text.isdigit() and len(text) < 10):
-        raise UsageFault(f"{name} is not a number")
-    return int(text) if text else None
-
-
-def choose(manifest: Manifest, org: str, env: str, keys: "list[str]") -> "list[str]":
-    """The slugs an unlock brings: those named, else all of org ∪ @all in env ∪ all, never sudo.
-
-    Raises Absent for a name that isn't there, UsageFault for sudo without a name.
-    """
-    refs.check_org(org)
-    refs.check_env(env)
-    if not keys:
-        if env == refs.SUDO_ENV:
-            raise UsageFault("sudo keys are only unlocked by name", "agentkeys unlock --env sudo --key NAME")
-        wanted = tuple([f"{o}.{e}." for o in (org, refs.ANY_ORG) for e in (env, refs.ANY_ENV)])
-        return [slug for slug in sorted(manifest.keys) if slug.startswith(wanted)]
-    chosen: dict[str, None] = {}
-    for key in keys:
-        found = [slug for slug in refs.candidates(org, env, key) if slug in manifest.keys]
-        if not found:
-            raise Absent(
-                f"{manifest.owner} has no key {refs.shown(key)} in env {env}",
-                f"agentkeys list --for {manifest.owner}",
-            )
-        chosen[found[0]] = None
-    return list(chosen)
-
-
-def time_to_live(record: KeyRecord, asked: int) -> int:
-    """Seconds: what was asked or the default, within the key's own cap and the absolute one."""
-    usual = refs.SUDO_TTL if record.slug.split(".")[1] == refs.SUDO_ENV else refs.DEFAULT_TTL
-    return min(asked or usual, record.max_ttl or refs.MAX_TTL, refs.MAX_TTL)
-
-
-def _read_values(rack: Rack, manifest: Manifest, slugs: "list[str]") -> "dict[str, bytes]":
-    place = place_of(rack, manifest)
-    values: dict[str, bytes] = {}
-    for name in sorted({manifest.keys[slug].vault for slug in slugs}):
-        values.update(open_vault(name, place).read(manifest.vaults.get(name, {})))
-    for slug in set(slugs) - values.keys():
-        raise VaultFault(f"{manifest.keys[slug].vault} has lost {slug}", f"agentkeys set {slug}")
-    return values
-
-
-def _push(connection: client.Connection, groups: Groups, values: "dict[str, bytes]") -> None:
-    """Send each group's slugs and values, BATCH bytes at a time."""
-    connection.ask(b"unlock", secret=True)
-    for (vault, ttl), slugs in groups.items():
-        facts = (b"vault", vault.encode("ascii"), b"ttl", b"%d" % ttl)
-        pairs: list[bytes] = []
-        size = 0
-        for slug in slugs:
-            value = values[slug]
-            if size and size + len(value) > BATCH:
-                connection.ask(b"unlock-add", *facts, *pairs, secret=True)
-                pairs, size = [], 0
-            pairs += (slug.encode("ascii"), value)
-            size += len(slug) + len(value) + 8
-        connection.ask(b"unlock-add", *facts, *pairs, secret=True)
+def _grade(record: KeyRecord) -> str | None:
+    """A key's grade, or None when its vault is no longer installed."""
+    try:
+        return grade_of(record, vault_class(record.vault))
+    except UsageFault:
+        return None

@@ -6,7 +6,7 @@ import resource
 import sys
 
 from agentkeys import hardening, wire
-from agentkeys.errors import AgentkeysError
+from agentkeys.errors import AgentkeysError, Locked
 from agentkeys.worker import job as jobs
 
 MAX_MEMORY = 2 * 1024 * 1024 * 1024
@@ -50,12 +50,24 @@ def _send(message: bytes) -> None:
 
 def _ask(text: str) -> bytes:
     """Put a question to the CLI, which has the terminal. Raises AgentkeysError when it can't ask."""
-    _send(jobs.encode("ask", [("text", text)]))
-    return jobs.read_reply(jobs.gather(_receive))
+    return _put("text", text) or b""
+
+
+def _variable(name: str) -> bytes | None:
+    """Ask the CLI for a variable of its environment. Raises AgentkeysError when nobody is there."""
+    return _put("variable", name)
+
+
+def _put(kind: str, text: str) -> bytes | None:
+    _send(jobs.encode("ask", [(kind, text)]))
+    try:
+        return jobs.read_reply(jobs.gather(_receive))
+    except wire.WireError:  # an agent that unlocks again has closed its end
+        raise Locked(f"{text.rstrip(': ')} is wanted, and nobody can be asked", "agentkeys unlock") from None
 
 
 def _work(message: bytes) -> bytes:
-    job = jobs.Job(message, _ask)
+    job = jobs.Job(message, _ask, _variable)
     if job.name in ("init", "resolve", "alias", "remove"):
         from agentkeys.worker import owner_jobs
 
@@ -70,12 +82,15 @@ def _work(message: bytes) -> bytes:
         from agentkeys.worker import recipient_jobs
 
         return jobs.encode("ok", recipient_jobs.JOBS[job.name](job))
+    if job.name == "unlock":
+        from agentkeys.worker import unlock_job
+
+        return jobs.encode("ok", unlock_job.unlock(job))
     from agentkeys.worker import rack_jobs
 
     run = {
         "set": rack_jobs.set_key,
         "del": rack_jobs.delete_key,
         "list": rack_jobs.list_keys,
-        "unlock": rack_jobs.unlock,
     }
     return jobs.encode("ok", run[job.name](job))

@@ -11,10 +11,11 @@ dialogue: a refused request changes nothing, and a secret is wiped exactly when 
 
 from typing import Any
 
-from agentkeys.core.agent import AgentState, step
-from agentkeys.core.effects import Audit, Close, Effect, Reply, SealAudit, SetTimer, Stop, Wipe
+from agentkeys.core.agent import step
+from agentkeys.core.effects import Audit, Close, Effect, Reply, SealAudit, SetTimer, Stop, Unlock, Wipe
 from agentkeys.core.events import AuditDurable, Event, Peer, Request
 from agentkeys.core.secret import Secret
+from agentkeys.core.state import AgentState
 from agentkeys.core.status import AgentFacts
 
 STATE_KEY = bytes(range(32))
@@ -28,6 +29,38 @@ def ask(verb: str, *fields: "tuple[str, bytes | str]", conn: int = 1, peer: Peer
     """A request; fields that repeat, or whose name is no Python name, come as tuples."""
     pairs = [(name.encode(), memoryview(_bytes(value))) for name, value in (*fields, *more.items())]
     return Request(conn, peer, verb.encode(), pairs)
+
+
+def add(
+    values: "dict[str, bytes | str]",
+    ttl: int = 60,
+    vault: str = "os.secure",
+    grade: str = "encrypted/permanent",
+    conn: int = 1,
+) -> Request:
+    """An unlock-add of these values by slug."""
+    rows = [_bytes(value) for value in values.values()]
+    return ask(
+        "unlock-add",
+        ("vault", vault),
+        ("grade", grade),
+        ("ttl", str(ttl)),
+        ("slugs", "\n".join(values)),
+        ("sizes", " ".join([str(len(row)) for row in rows])),
+        ("values", b"".join(rows)),
+        conn=conn,
+    )
+
+
+def replacing(slug: str, value: "bytes | str", cap: str = "0", **more: Any) -> Request:
+    """A replace of an encrypted value."""
+    facts = {"vault": "os.secure", "grade": "encrypted/permanent"}
+    return ask("replace", ("slug", slug), ("value", value), ("cap", cap), *facts.items(), **more)
+
+
+def began(conn: int = 1) -> Plain:
+    """The reply to an unlock."""
+    return ok("max-ttl", "604800", conn=conn)
 
 
 def ok(*fields: "bytes | str", conn: int = 1) -> Plain:
@@ -113,10 +146,10 @@ class Playbook:
     ) -> "Playbook":
         """As unlock(); `locked` are further slugs of the directory, separated by spaces."""
         directory = "\n".join([*values, *locked.split()])
-        add = [("vault", "os.secure"), ("ttl", str(ttl)), *values.items()]
         commit = [("directory", directory)] if directory else []
         self.step(ask("unlock", conn=conn), now)
-        self.step(ask("unlock-add", *add, conn=conn), now)
+        if values:
+            self.step(add(dict(values), ttl, conn=conn), now)
         self.step(ask("unlock-commit", *commit, ("state-key", STATE_KEY), conn=conn), now)
         assert self.step(AuditDurable(conn), now)[-1] == ok(conn=conn)
         return self
@@ -150,6 +183,8 @@ class Playbook:
             return [("timer", effect.deadline)]
         if isinstance(effect, Close):
             return [("close", effect.conn)]
+        if isinstance(effect, Unlock):
+            return [("start unlock", effect.request, *effect.withheld)]
         assert isinstance(effect, Stop)
         return [STOP]
 
@@ -159,7 +194,8 @@ def snapshot(state: AgentState) -> Plain:
     holdings = state.holdings
     staged = {conn: _plain_held(it.brought) for conn, it in state.staged.items()}
     directory = None if holdings.directory is None else list(holdings.directory)
-    return (directory, _plain_held(holdings.held), sorted(holdings.expired), staged, state.timer)
+    renewals = (dict(state.renewals.due), state.renewals.running, sorted(state.renewals.withheld))
+    return (directory, _plain_held(holdings.held), sorted(holdings.expired), staged, state.timer, renewals)
 
 
 def reachable(state: AgentState) -> "set[Secret]":
@@ -169,7 +205,7 @@ def reachable(state: AgentState) -> "set[Secret]":
 
 
 def _plain_held(place: "dict[str, Any]") -> "dict[str, Plain]":
-    return {slug: (bytes(held.secret.view()), held.deadline, held.vault) for slug, held in place.items()}
+    return {slug: (bytes(held.secret.view()), held.deadline, held.vault, held.grade) for slug, held in place.items()}
 
 
 def _bytes(value: "bytes | str") -> bytes:

@@ -3,12 +3,12 @@
 from agentkeys.core.events import Tick
 from agentkeys.core.holdings import MAX_HELD
 from agentkeys.errors import ABSENT, LOCKED, USAGE
-from tests.core.playbook import Playbook, ask, audit, error, ok, secret, timer, wipe
+from tests.core.playbook import Playbook, ask, audit, error, ok, replacing, secret, timer, wipe
 
 
 def replace(slug: str, value: str, cap: str = "0") -> object:
     """What a worker says after a `set`."""
-    return ask("replace", slug=slug, value=value, cap=cap)
+    return replacing(slug, value, cap)
 
 
 def test_replace_brings_the_new_value_for_the_remaining_time() -> None:
@@ -59,7 +59,7 @@ def test_replace_never_passes_the_limit() -> None:
     """Values that grow one by one make an agent hold no more than one unlock could; either way the old one goes."""
     book = Playbook().unlock_slugs({f"@all.all.A{number}": b"x" for number in range(40)})
     for number in range(40):
-        book.step(ask("replace", slug=f"@all.all.A{number}", value="y" * (MAX_HELD // 32), cap="0"))
+        book.step(replacing(f"@all.all.A{number}", "y" * (MAX_HELD // 32)))
     held = book.state.holdings.held
     assert sum(len(it.secret) for it in held.values()) <= MAX_HELD
     assert b"x" not in [bytes(it.secret.view()) for it in held.values()]

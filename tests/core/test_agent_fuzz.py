@@ -8,11 +8,31 @@ from hypothesis import strategies as st
 from agentkeys.core import agent
 from agentkeys.core.events import AuditDurable, AuditFailed, Disconnected, Event, Tick
 from agentkeys.core.secret import Secret
-from tests.core.playbook import STATE_KEY, Playbook, ask, reachable
+from tests.core.playbook import STATE_KEY, Playbook, add, ask, reachable
 
 SLUGS = ("@all.all.A", "@all.prod.A", "acme.prod.B", "@all.sudo.C")
 VERBS = tuple(verb.decode() for verb in agent._HANDLERS)
-NAMES = ("key", "env", "org", "format", "vault", "ttl", "slug", "value", "cap", "directory", "state-key", *SLUGS)
+NAMES = (
+    "key",
+    "env",
+    "org",
+    "format",
+    "vault",
+    "ttl",
+    "slug",
+    "value",
+    "cap",
+    "directory",
+    "state-key",
+    "slugs",
+    "sizes",
+    "values",
+    "grade",
+    "memory",
+    "absent",
+    "renew",
+    *SLUGS,
+)
 TEXTS = ("A", "B", "C=D", "all", "prod", "sudo", "@all", "json", "0", "60", "", *SLUGS, "\n".join(SLUGS))
 
 fields = st.lists(
@@ -25,7 +45,7 @@ fields = st.lists(
 conns = st.integers(1, 2)
 values = st.dictionaries(st.sampled_from(SLUGS), st.binary(min_size=1, max_size=8), max_size=3)
 unlock_adds = st.builds(
-    lambda ttl, rows, conn: ask("unlock-add", ("ttl", str(ttl)), *rows.items(), conn=conn),
+    lambda ttl, rows, conn: add(rows, ttl, conn=conn),
     st.integers(1, 100),
     values,
     conns,
@@ -38,7 +58,7 @@ commits = st.builds(
 whole_unlocks = st.builds(
     lambda ttl, rows, others, conn: [
         ask("unlock", conn=conn),
-        ask("unlock-add", ("ttl", str(ttl)), *rows.items(), conn=conn),
+        *([add(rows, ttl, conn=conn)] if rows else []),
         ask("unlock-commit", ("directory", "\n".join([*rows, *others])), ("state-key", STATE_KEY), conn=conn),
     ],
     st.integers(1, 100),

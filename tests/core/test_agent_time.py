@@ -4,7 +4,7 @@ import pytest
 
 from agentkeys.core.events import AuditDurable, Tick
 from agentkeys.errors import LOCKED
-from tests.core.playbook import STATE_KEY, Playbook, ask, audit, error, ok, secret, timer, wipe
+from tests.core.playbook import STATE_KEY, Playbook, add, ask, audit, error, ok, replacing, secret, timer, wipe
 
 
 def test_the_timer_stands_at_the_next_deadline() -> None:
@@ -59,7 +59,7 @@ def test_a_value_that_was_long_on_its_way_is_not_served() -> None:
     """Its time runs from unlock-add; a commit after its end brings something that is due at once."""
     book = Playbook()
     book.step(ask("unlock"), 0)
-    book.step(ask("unlock-add", ("ttl", "60"), ("@all.all.A", "one")), 0)
+    book.step(add({"@all.all.A": "one"}), 0)
     book.step(ask("unlock-commit", ("directory", "@all.all.A"), ("state-key", STATE_KEY)), 90_000)
     book.step(AuditDurable(1), 90_000)
     refused = [audit("get", "A", "deny"), error(LOCKED)]
@@ -69,7 +69,7 @@ def test_a_value_that_was_long_on_its_way_is_not_served() -> None:
 def test_a_replacement_is_due_when_the_old_value_was() -> None:
     """A `set` at the very deadline brings nothing."""
     book = Playbook().unlock(A="old", ttl=60)
-    new = ask("replace", slug="@all.all.A", value="new", cap="0")
+    new = replacing("@all.all.A", "new")
     book.play((new, 60_000, [wipe("old"), timer(None), wipe("new"), ok()]))
 
 

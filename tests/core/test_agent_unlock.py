@@ -8,8 +8,10 @@ from agentkeys.errors import LOCKED, MALFUNCTION, USAGE
 from tests.core.playbook import (
     STATE_KEY,
     Playbook,
+    add,
     ask,
     audit,
+    began,
     error,
     ok,
     seal,
@@ -19,7 +21,7 @@ from tests.core.playbook import (
     wipe,
 )
 
-ADD_A = ask("unlock-add", ("vault", "os.secure"), ("ttl", "60"), ("@all.all.A", "one"))
+ADD_A = add({"@all.all.A": "one"})
 COMMIT_A = ask("unlock-commit", ("directory", "@all.all.A"), ("state-key", STATE_KEY))
 GET_A = ask("get", key="A", conn=2)
 
@@ -28,7 +30,7 @@ def test_nothing_counts_before_the_commit_is_durable() -> None:
     """Not after unlock, not after unlock-add, not before its line is on the disk; then all of it at once."""
     locked = [audit("get", "A", "deny"), error(LOCKED, "@all.all.A", conn=2)]
     Playbook().play(
-        (ask("unlock"), 0, [ok()]),
+        (ask("unlock"), 0, [began()]),
         (GET_A, 0, locked),
         (ADD_A, 0, [ok()]),
         (GET_A, 0, locked),
@@ -44,7 +46,7 @@ def test_a_connection_that_goes_takes_its_unlock_along() -> None:
     book = Playbook().unlock(A="old")
     before = snapshot(book.state)
     book.play(
-        (ask("unlock"), 0, [ok()]),
+        (ask("unlock"), 0, [began()]),
         (ADD_A, 0, [ok()]),
         (Disconnected(1), 0, [wipe("one")]),
         (COMMIT_A, 0, [error(USAGE)]),
@@ -61,9 +63,9 @@ def test_a_connection_that_staged_nothing_just_goes() -> None:
 def test_a_new_unlock_on_a_connection_replaces_the_one_under_way() -> None:
     """The former's values are wiped and never come."""
     Playbook().play(
-        (ask("unlock"), 0, [ok()]),
+        (ask("unlock"), 0, [began()]),
         (ADD_A, 0, [ok()]),
-        (ask("unlock"), 0, [wipe("one"), ok()]),
+        (ask("unlock"), 0, [wipe("one"), began()]),
         (
             ask("unlock-commit", ("state-key", STATE_KEY)),
             0,
@@ -78,7 +80,7 @@ def test_two_unlocks_at_once_are_each_whole() -> None:
     book = Playbook()
     for conn, value in ((1, "one"), (2, "two")):
         book.step(ask("unlock", conn=conn))
-        book.step(ask("unlock-add", ("ttl", "60"), ("@all.all.A", value), conn=conn))
+        book.step(add({"@all.all.A": value}, conn=conn))
     commit = [("directory", "@all.all.A"), ("state-key", STATE_KEY)]
     line = audit("unlock", "@all.all.A", "allow", durable=True)
     book.play(
@@ -95,8 +97,8 @@ def test_an_unlock_replaces_values_and_deadlines(first: int, second: int) -> Non
     """Shorter or longer: what was asked last counts, and the old value is wiped."""
     book = Playbook().unlock(A="old", ttl=first)
     book.play(
-        (ask("unlock"), 1000, [ok()]),
-        (ask("unlock-add", ("ttl", str(second)), ("@all.all.A", "new")), 1000, [ok()]),
+        (ask("unlock"), 1000, [began()]),
+        (add({"@all.all.A": "new"}, second), 1000, [ok()]),
         (COMMIT_A, 1000, [seal(), audit("unlock", "@all.all.A", "allow", durable=True)]),
         (AuditDurable(1), 1000, [wipe("old"), timer(1000 + second * 1000), ok()]),
         (ask("get", key="A"), 1000, [audit("get", "@all.all.A", "allow"), secret("value", "new")]),
@@ -107,7 +109,7 @@ def test_an_unlock_drops_what_left_the_rack_and_keeps_the_rest() -> None:
     """The directory it brings is the rack's: vanished slugs are wiped, others keep value and time."""
     book = Playbook().unlock(now=0, ttl=500, GONE="gone", KEPT="kept")
     book.play(
-        (ask("unlock"), 100_000, [ok()]),
+        (ask("unlock"), 100_000, [began()]),
         (ADD_A, 100_000, [ok()]),
         (
             ask("unlock-commit", ("directory", "@all.all.KEPT\n@all.all.A"), ("state-key", STATE_KEY)),
@@ -155,28 +157,41 @@ def test_a_value_whose_key_is_not_in_the_rack_is_not_kept() -> None:
     assert book.state.holdings.held == {}
 
 
-REFUSED_ADDS = {
-    "no ttl before its value": [("@all.all.B", "two")],
-    "a ttl in words": [("ttl", "soon"), ("@all.all.B", "two")],
-    "a ttl of 0": [("ttl", "0"), ("@all.all.B", "two")],
-    "a ttl below 0": [("ttl", "-5"), ("@all.all.B", "two")],
-    "a ttl of 9 digits": [("ttl", "999999999"), ("@all.all.B", "two")],
-    "a vault that isn't ASCII": [("vault", "é"), ("ttl", "60"), ("@all.all.B", "two")],
-    "a field that is no slug": [("ttl", "60"), ("@all.all.B", "two"), ("nonsense", "x")],
-    "a slug of four parts": [("ttl", "60"), ("@all.all.B.C", "two")],
-    "two slugs in one field": [("ttl", "60"), ("@all.all.B\n@all.all.C", "two")],
-    "a slug longer than any": [("ttl", "60"), ("@all.all." + "B" * 250_000, "two")],
-    "a slug with a control character": [("ttl", "60"), ("@all.all.B\x1b", "two")],
+WHOLE_ADD = {
+    "vault": "os.secure", "grade": "encrypted/permanent", "ttl": "60", "slugs": "@all.all.B", "sizes": "3",
+    "values": "two",
+}  # fmt: skip
+
+REFUSED_ADDS: dict[str, dict[str, str]] = {
+    "a ttl in words": {"ttl": "soon"},
+    "a ttl of 0": {"ttl": "0"},
+    "a ttl below zero": {"ttl": "-1"},
+    "a ttl of 9 digits": {"ttl": "999999999"},
+    "a vault that isn't ASCII": {"vault": "é"},
+    "a grade there isn't": {"grade": "encrypted"},
+    "a slug of four parts": {"slugs": "@all.all.B.C"},
+    "a slug longer than any": {"slugs": "@all.all." + "B" * 250_000},
+    "a slug with a control character": {"slugs": "@all.all.B\x1b"},
+    "no slug": {"slugs": ""},
+    "more slugs than sizes": {"slugs": "@all.all.B\n@all.all.C"},
+    "a slug twice": {"slugs": "@all.all.B\n@all.all.B", "sizes": "1 2"},
+    "sizes over the values": {"sizes": "4"},
+    "sizes under the values": {"sizes": "2"},
+    "a negative size": {"slugs": "@all.all.B\n@all.all.C", "sizes": "4 -1"},
+    "a size of many digits": {"sizes": "3" * 5000},
+    "a size in other digits": {"sizes": "\u0663"},
+    "two spaces between sizes": {"slugs": "@all.all.B\n@all.all.C", "sizes": "1  2"},
+    "a field too many": {"colour": "red"},
 }
 
 
 @pytest.mark.parametrize("fields", REFUSED_ADDS.values(), ids=REFUSED_ADDS)
-def test_a_refused_unlock_add_stages_nothing(fields: list[tuple[str, str]]) -> None:
-    """What came before in the same request doesn't count either; what was staged before it does."""
+def test_a_refused_unlock_add_stages_nothing(fields: dict[str, str]) -> None:
+    """And what was staged before it still counts."""
     book = Playbook()
     book.step(ask("unlock"))
     book.step(ADD_A)
-    assert book.step(ask("unlock-add", *fields))[-1] == error(USAGE)
+    assert book.step(ask("unlock-add", *{**WHOLE_ADD, **fields}.items()))[-1] == error(USAGE)
     book.step(COMMIT_A)
     book.step(AuditDurable(1))
     assert list(book.state.holdings.held) == ["@all.all.A"]
@@ -194,6 +209,13 @@ REFUSED_COMMITS = {
     ],
     "a directory with a bad slug": [("directory", "@all.all.A\nbad"), ("state-key", STATE_KEY)],
     "an unknown field": [("directory", "@all.all.A"), ("state-key", STATE_KEY), ("colour", "red")],
+    "a list twice": [("directory", "@all.all.A"), ("state-key", STATE_KEY), *[("absent", "@all.all.B")] * 2],
+    "a list with a bad slug": [("directory", "@all.all.A"), ("state-key", STATE_KEY), ("memory", "bad")],
+    "a request to repeat that is endless": [
+        ("directory", "@all.all.A"),
+        ("state-key", STATE_KEY),
+        ("renew", "x" * 70_000),
+    ],
 }
 
 
@@ -213,25 +235,34 @@ def test_a_slug_brought_twice_counts_once() -> None:
     book = Playbook()
     book.step(ask("unlock"))
     book.step(ADD_A)
-    book.step(ask("unlock-add", ("ttl", "60"), ("@all.all.A", "two")))
+    book.step(add({"@all.all.A": "two"}))
     book.step(COMMIT_A)
     book.step(AuditDurable(1))
     book.play((ask("get", key="A"), 0, [audit("get", "@all.all.A", "allow"), secret("value", "two")]))
 
 
-def test_vault_and_ttl_hold_for_the_values_behind_them() -> None:
-    """Both may change within a request; a ttl counts from when it arrived, within the absolute cap of a week."""
+def test_vault_grade_and_ttl_hold_for_all_values_of_a_request() -> None:
+    """A ttl counts from when it arrived, within the absolute cap of a week."""
     book = Playbook()
     book.step(ask("unlock"))
-    fields = [("vault", "os.secure"), ("ttl", "60"), ("@all.all.A", "1"), ("@all.all.B", "2")]
-    book.step(ask("unlock-add", *fields, ("vault", "os.direct"), ("ttl", "99999999"), ("@all.all.C", "3")), 5000)
-    book.step(ask("unlock-commit", ("directory", "@all.all.A\n@all.all.B\n@all.all.C"), ("state-key", STATE_KEY)), 6000)
+    book.step(add({"@all.all.A": "1", "@all.all.B": "", "@all.all.D": "four"}), 5000)
+    book.step(add({"@all.all.C": "3"}, 99_999_999, "os.direct", "plaintext/ephemeral"), 5000)
+    directory = "\n".join([f"@all.all.{name}" for name in "ABCD"])
+    book.step(ask("unlock-commit", ("directory", directory), ("state-key", STATE_KEY)), 6000)
     book.step(AuditDurable(1), 6000)
-    held = {slug[-1]: (it.vault, it.deadline) for slug, it in book.state.holdings.held.items()}
-    assert held == {
-        "A": ("os.secure", 65_000),
-        "B": ("os.secure", 65_000),
-        "C": ("os.direct", 5000 + 7 * 86400 * 1000),
+    held = {slug[-1]: it for slug, it in book.state.holdings.held.items()}
+    assert {name: bytes(it.secret.view()) for name, it in held.items()} == {
+        "A": b"1",
+        "B": b"",
+        "D": b"four",
+        "C": b"3",
+    }
+    usual = ("os.secure", "encrypted/permanent", 65_000)
+    assert {name: (it.vault, it.grade, it.deadline) for name, it in held.items()} == {
+        "A": usual,
+        "B": usual,
+        "C": ("os.direct", "plaintext/ephemeral", 5000 + 7 * 86400 * 1000),
+        "D": usual,
     }
 
 
@@ -240,8 +271,7 @@ def test_an_agent_never_holds_over_its_limit() -> None:
     book = Playbook().unlock(OLD="old")
     book.step(ask("unlock"))
     part = bytes(MAX_HELD // 32)
-    adds = [ask("unlock-add", ("ttl", "60"), (f"@all.all.A{number}", part)) for number in range(40)]
-    codes = [book.step(add)[-1] for add in adds]
+    codes = [book.step(add({f"@all.all.A{number}": part}))[-1] for number in range(40)]
     slugs = "\n".join(["@all.all.OLD", *[f"@all.all.A{number}" for number in range(40)]])
     codes.append(book.step(ask("unlock-commit", ("directory", slugs), ("state-key", STATE_KEY)))[-1])
     assert codes[0] == ok()

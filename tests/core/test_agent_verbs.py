@@ -4,13 +4,28 @@ import pytest
 
 from agentkeys.core.events import AuditFailed, Peer, PeerRefused, Terminated
 from agentkeys.errors import ABSENT, DENIED, LOCKED, MALFUNCTION, USAGE
-from tests.core.playbook import CLOSE, PEER, STATE_KEY, STOP, Playbook, ask, audit, error, ok, secret, timer, wipe
+from tests.core.playbook import (
+    CLOSE,
+    PEER,
+    STATE_KEY,
+    STOP,
+    Playbook,
+    add,
+    ask,
+    audit,
+    error,
+    ok,
+    replacing,
+    secret,
+    timer,
+    wipe,
+)
 
 OTHER_SESSION = Peer(PEER.uid, PEER.pid, "a process of another login session")
 
 VERBS = (
-    "ping", "query", "get", "exec", "status", "relock", "unlock", "unlock-add", "unlock-commit", "replace",
-    "forget", "stop",
+    "ping", "query", "get", "exec", "status", "relock", "unlock", "unlock-add", "unlock-keep", "unlock-commit",
+    "replace", "forget", "stop",
 )  # fmt: skip
 
 REFUSED = {
@@ -30,15 +45,15 @@ REFUSED = {
     "status with a format twice": ask("status", ("format", "json"), ("format", "json")),
     "relock with an unknown field": ask("relock", colour="red"),
     "unlock with a field": ask("unlock", key="A"),
-    "unlock-add without an unlock": ask("unlock-add", ("ttl", "60"), ("@all.all.A", "1")),
+    "unlock-add without an unlock": add({"@all.all.A": "1"}),
     "unlock-commit without an unlock": ask("unlock-commit", ("state-key", STATE_KEY)),
     "replace without a value": ask("replace", slug="@all.all.A", cap="0"),
     "replace without a cap": ask("replace", slug="@all.all.A", value="1"),
     "replace with a field twice": ask("replace", ("slug", "@all.all.A"), ("value", "1"), ("value", "2"), ("cap", "0")),
-    "replace with an unknown field": ask("replace", slug="@all.all.A", value="1", cap="0", colour="red"),
-    "replace of no slug": ask("replace", slug="A", value="1", cap="0"),
-    "replace with a cap in words": ask("replace", slug="@all.all.A", value="1", cap="soon"),
-    "replace with a cap below zero": ask("replace", slug="@all.all.A", value="1", cap="-1"),
+    "replace with an unknown field": replacing("@all.all.A", "1", colour="red"),
+    "replace of no slug": replacing("A", "1"),
+    "replace with a cap in words": replacing("@all.all.A", "1", "soon"),
+    "replace with a cap below zero": replacing("@all.all.A", "1", "-1"),
     "forget of no slug": ask("forget", slug="A"),
     "forget of something else": ask("forget", key="@all.all.A"),
     "forget with one slug bad": ask("forget", ("slug", "@all.all.A"), ("slug", "bad")),
@@ -107,7 +122,7 @@ def test_stop_wipes_everything_and_leaves() -> None:
     """What was held and what was being brought is overwritten before the answer."""
     book = Playbook().unlock(A="one", B="two")
     book.step(ask("unlock", conn=2))
-    book.step(ask("unlock-add", ("ttl", "60"), ("@all.all.C", "three"), conn=2))
+    book.step(add({"@all.all.C": "three"}, conn=2))
     book.play((ask("stop"), 0, [wipe("one", "two", "three"), ok(), STOP]))
 
 
@@ -145,7 +160,7 @@ def test_a_limited_peer_is_refused_whatever_it_says(request_: object) -> None:
 def test_a_limited_peer_may_take_away() -> None:
     """What makes the agent hold less, or hold a newer value, is no privilege."""
     book = Playbook().unlock(A="one", B="two", C="three")
-    new = ask("replace", slug="@all.all.A", value="new", cap="0", peer=OTHER_SESSION)
+    new = replacing("@all.all.A", "new", peer=OTHER_SESSION)
     book.play(
         (new, 0, [wipe("one"), ok()]),
         (ask("forget", slug="@all.all.B", peer=OTHER_SESSION), 0, [wipe("two"), ok()]),

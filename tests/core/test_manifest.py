@@ -62,6 +62,7 @@ def test_its_text_is_the_documented_json() -> None:
         "created_at": "2026-01-01T00:00:00Z",
         "updated_at": "2026-01-02T00:00:00Z",
         "max_seconds": 60,
+        "expires_at": None,
     }
     assert found == {
         "format": "agentkeys/manifest/1",
@@ -78,7 +79,14 @@ def test_its_text_is_the_documented_json() -> None:
     assert list(found["keys"]) == ["@all.all.A", "b.all.B"]
 
 
-ROW = {"vault": "os.secure", "mech": "copy", "created_at": "t", "updated_at": "t", "max_seconds": None}
+ROW = {
+    "vault": "os.secure",
+    "mech": "copy",
+    "created_at": "t",
+    "updated_at": "t",
+    "max_seconds": None,
+    "expires_at": None,
+}
 MEMBERS = {
     "format": manifest.FORMAT,
     "owner": "ana",

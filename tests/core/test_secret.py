@@ -20,7 +20,7 @@ SHOWN = {
     "percent s": lambda it: "%s" % it,  # noqa: UP031 - each way to text is tried
     "percent r": lambda it: "%r" % it,  # noqa: UP031
     "in a list": lambda it: repr([it]),
-    "in a held": lambda it: repr(Held(it, 0, "")),
+    "in a held": lambda it: repr(Held(it, 0, "", "")),
     "in an effect": lambda it: repr([Wipe([it]), SealAudit(1, it), Reply(1, [it.view()], secret=True)]),
     "dir": lambda it: repr(dir(it)),
 }

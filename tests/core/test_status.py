@@ -6,25 +6,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentkeys.core import status
-from agentkeys.core.status import AgentFacts, KeyState
+from agentkeys.core.status import AgentFacts, KeyState, Limits
 
 FACTS = AgentFacts(77, "/run/ana.sock", "0xAb", "0.1.0", "", False)
+LIMITS = Limits(604_800, 0)
 KEYS = [
-    KeyState("@all.all.A", "unlocked", 3661, "os.secure"),
-    KeyState("acme.prod.LONGER", "locked", 0, ""),
-    KeyState("acme.sudo.X", "expired", 0, ""),
+    KeyState("@all.all.A", "unlocked", 3661, "os.secure", "encrypted/permanent"),
+    KeyState("acme.prod.LONGER", "locked", 0, "", ""),
+    KeyState("acme.sudo.X", "expired", 0, "", ""),
 ]
 
 MEMBERS = [
-    "owner", "wallet", "pid", "socket", "version", "login_session", "uptime_seconds", "unlocked", "memory_protected",
-    "keys",
+    "owner", "wallet", "pid", "socket", "version", "login_session", "uptime_seconds", "max_seconds", "idle_seconds",
+    "auto_unlock_in_seconds", "auto_unlock_fault", "unlocked", "memory_protected", "keys",
 ]  # fmt: skip
 """An interface: added to, never renamed."""
 
 
 def test_json_has_the_promised_members() -> None:
     """In this order, with plain types."""
-    text = status.as_json("ana", FACTS, 75, True, KEYS)
+    text = status.as_json("ana", FACTS, 75, LIMITS, True, KEYS)
     found = json.loads(text)
     assert list(found) == MEMBERS
     assert found["keys"][0] == {
@@ -35,6 +36,7 @@ def test_json_has_the_promised_members() -> None:
         "state": "unlocked",
         "expires_in_seconds": 3661,
         "vault": "os.secure",
+        "grade": "encrypted/permanent",
     }
     assert [row["expires_in_seconds"] for row in found["keys"]] == [3661, None, None]
     assert (found["pid"], found["uptime_seconds"], found["unlocked"], found["memory_protected"]) == (77, 75, True, True)
@@ -45,8 +47,8 @@ def test_json_has_the_promised_members() -> None:
 def test_json_is_json_whatever_a_path_holds(socket: str, text: str, unlocked: bool, dumpable: bool) -> None:
     """Quotes, backslashes, control characters and undecodable bytes come back as they were, on one ASCII line."""
     facts = AgentFacts(1, socket, text, text, text, dumpable)
-    keys = [KeyState("@all.all.A", "unlocked", 1, text)]
-    line = status.as_json(text, facts, 0, unlocked, keys)
+    keys = [KeyState("@all.all.A", "unlocked", 1, text, text)]
+    line = status.as_json(text, facts, 0, LIMITS, unlocked, keys)
     assert line.isascii()
     assert line.count(b"\n") == 1
     found = json.loads(line)
@@ -56,18 +58,18 @@ def test_json_is_json_whatever_a_path_holds(socket: str, text: str, unlocked: bo
 
 def test_no_keys_are_an_empty_list() -> None:
     """Not null: a script counts them."""
-    assert json.loads(status.as_json("ana", FACTS, 0, False, []))["keys"] == []
+    assert json.loads(status.as_json("ana", FACTS, 0, LIMITS, False, []))["keys"] == []
 
 
 def test_text_says_what_a_person_asks() -> None:
     """Whose, where, since when, who may call, and each key's state with its time in words."""
-    lines = status.as_text("ana", FACTS, 3700, True, KEYS).decode().splitlines()
+    lines = status.as_text("ana", FACTS, 3700, LIMITS, True, KEYS).decode().splitlines()
     assert lines == [
         "owner    ana  0xAb",
         "agent    pid 77, up 1h1m, /run/ana.sock",
         "callers  every process of this user",
         "keys     1 unlocked of 3",
-        "  @all.all.A        unlocked, 1h1m left  os.secure",
+        "  @all.all.A        unlocked, 1h1m left  os.secure  encrypted/permanent",
         "  acme.prod.LONGER  locked",
         "  acme.sudo.X       expired",
     ]
@@ -76,7 +78,7 @@ def test_text_says_what_a_person_asks() -> None:
 def test_text_warns_when_memory_is_open() -> None:
     """And tells a login session, an unknown wallet and a rack that nobody opened yet."""
     facts = AgentFacts(77, "/s", "", "0.1.0", "12", True)
-    lines = status.as_text("ana", facts, 0, False, []).decode().splitlines()
+    lines = status.as_text("ana", facts, 0, LIMITS, False, []).decode().splitlines()
     assert lines == [
         "owner    ana",
         "agent    pid 77, up 0s, /s",
@@ -89,4 +91,4 @@ def test_text_warns_when_memory_is_open() -> None:
 @given(st.text(st.characters(codec=None)))
 def test_text_can_always_be_written(socket: str) -> None:
     """A path with undecodable bytes must not cost anybody their status."""
-    assert status.as_text("ana", AgentFacts(1, socket, "", "", "", False), 0, True, KEYS).decode()
+    assert status.as_text("ana", AgentFacts(1, socket, "", "", "", False), 0, LIMITS, True, KEYS).decode()

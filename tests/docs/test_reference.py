@@ -14,11 +14,12 @@ import pytest
 import typer.main
 
 from agentkeys import client, errors, paths, procs, wire
-from agentkeys.agent import config, server
+from agentkeys.agent import server
 from agentkeys.cli.app import FAMILIES, HELP
 from agentkeys.core import agent, environment, holdings
 from agentkeys.core.secret import Secret
 from agentkeys.errors import AgentkeysError
+from agentkeys.stores import config
 from agentkeys.stores.audit_log import AuditLog
 from tests.docs.pages import REPO, code, flags, items, man, man_pages, plain, section, synopsis, table
 from tests.support.runner import Runner

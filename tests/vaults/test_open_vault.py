@@ -45,6 +45,8 @@ class Points(list):
 class Point:
     """One declaration."""
 
+    value = "package:It"
+
     def __init__(self, name: str, found: object) -> None:
         self.name = name
         self.found = found
@@ -82,11 +84,20 @@ def test_another_package_s_vault_is_found(place: Place, points: Points) -> None:
     assert isinstance(open_vault("elsewhere", place), Elsewhere)
 
 
-@pytest.mark.parametrize("found", [object(), dict, "text", Elsewhere])
-def test_what_is_no_vault_is_refused(found: object, place: Place, points: Points) -> None:
-    """An unknown name, and a declaration that leads to something else; the error lists those there are."""
-    points.append(Point("named" if found is not Elsewhere else "other", found))
-    with pytest.raises(UsageFault, match=r"no vault .*named.*os\.secure, os\.direct") as refusal:
+@pytest.mark.parametrize("found", [object(), dict, "text"])
+def test_a_declaration_of_something_else_is_refused(found: object, place: Place, points: Points) -> None:
+    """The error names what was declared."""
+    points.append(Point("named", found))
+    with pytest.raises(UsageFault, match=r"package:It is no vault") as refusal:
+        open_vault("named", place)
+    assert refusal.value.hint
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(place: Place, points: Points) -> None:
+    """Ours and other packages'."""
+    points.append(Point("other", Elsewhere))
+    known = r"no vault 'named'; there is os\.secure, os\.direct, os\.envvar, os\.daemon, keychain, other"
+    with pytest.raises(UsageFault, match=known) as refusal:
         open_vault("named", place)
     assert refusal.value.hint
 

@@ -7,9 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from agentkeys import paths, wire
-from agentkeys.core.agent import AgentState, step
+from agentkeys.core.agent import step
 from agentkeys.core.effects import Audit, Effect, Reply, Wipe
 from agentkeys.core.events import AuditDurable, Disconnected, Peer, Request
+from agentkeys.core.state import AgentState
 from agentkeys.core.status import AgentFacts
 
 

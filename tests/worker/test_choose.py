@@ -5,7 +5,8 @@ import pytest
 from agentkeys.core.manifest import KeyRecord, Manifest
 from agentkeys.core.refs import DEFAULT_TTL, MAX_TTL, SUDO_TTL
 from agentkeys.errors import Absent, UsageFault
-from agentkeys.worker.rack_jobs import choose, time_to_live
+from agentkeys.worker.times import time_to_live
+from agentkeys.worker.unlock_job import choose
 
 SLUGS = (
     "@all.all.A", "@all.prod.A", "@all.sudo.ROOT", "acme.all.A", "acme.all.B", "acme.prod.A", "acme.prod.C",

@@ -7,7 +7,7 @@ import pytest
 
 from agentkeys import paths
 from agentkeys.core.manifest import KeyRecord
-from agentkeys.errors import ABSENT, LOCKED, UNKNOWN_OUTCOME, USAGE, VAULT, AgentkeysError
+from agentkeys.errors import ABSENT, LOCKED, UNKNOWN_OUTCOME, USAGE, AgentkeysError
 from agentkeys.stores import atomic
 from agentkeys.vaults import open_vault
 from agentkeys.worker.rack_jobs import place_of
@@ -104,7 +104,11 @@ def test_unlock_brings_what_fits_and_the_whole_directory(office: Office, agent: 
     held = agent.state.holdings.held
     assert (held[SLUG].deadline, held[SLUG].vault) == (600_000, "os.secure")
     assert (held[OTHER].deadline, held[OTHER].vault) == (3_600_000, "os.direct")
-    assert sorted(answer.rows) == [("capped", f"600\n{SLUG}".encode()), ("unlocked", f"3600\n{OTHER}".encode())]
+    assert sorted(answer.rows) == [
+        ("capped", f"600\n{SLUG}".encode()),
+        ("code", b"0"),
+        ("unlocked", f"3600\n{OTHER}".encode()),
+    ]
     asked = [verb for verb in agent.verbs if verb != "replace"]
     assert (asked[0], asked[-1], set(asked[1:-1])) == ("unlock", "unlock-commit", {"unlock-add"})
 
@@ -165,13 +169,16 @@ def test_an_unlock_never_overtakes_a_set(office: Office, agent: StubAgent) -> No
 
 
 def test_a_vault_that_lost_a_value_is_said(office: Office, agent: StubAgent) -> None:
-    """Nothing is brought, rather than what is left."""
+    """The rest is brought, and the agent has no such key any more."""
     office.set(SLUG, b"value")
     office.set(OTHER, b"large" * 5000)
     for path in (office.root / "vault" / "ana").glob("*-*.age"):
         path.unlink()
-    assert refusal(office, "unlock", ("socket", str(agent.path))).exit_code == VAULT
-    assert agent.state.holdings.directory is None
+    answer = office.do("unlock", ("socket", str(agent.path)), ("org", "acme"), ("env", "prod"))
+    assert answer.text("undone").split("\n")[:2] == ["lost", OTHER]
+    assert answer.text("code") == "0"
+    assert agent.held() == {SLUG: b"value"}
+    assert list(agent.state.holdings.directory) == [SLUG]
 
 
 def test_unlock_without_an_agent_is_said(office: Office) -> None:

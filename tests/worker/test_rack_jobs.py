@@ -26,7 +26,12 @@ def on_record(office: Office) -> "list[tuple[str, str]]":
 def test_set_puts_a_key_into_the_rack(office: Office, canary: Plant) -> None:
     """It says what it did, marks the key as there, and records intent and end."""
     value = canary("VALUE", suffix=b"\0\xff\n")
-    assert office.set(SLUG, value) == {"slug": SLUG, "vault": "os.secure", "effect": "added"}
+    assert office.set(SLUG, value) == {
+        "slug": SLUG,
+        "vault": "os.secure",
+        "grade": "encrypted/permanent",
+        "effect": "added",
+    }
     assert office.values() == {SLUG: value}
     assert office.marked(SLUG)
     assert not office.marked(OTHER)
@@ -37,7 +42,12 @@ def test_set_again_replaces_the_value(office: Office) -> None:
     """And keeps what isn't said anew: the vault, the cap, since when there is such a key."""
     office.set(SLUG, b"old", vault="os.direct", max_ttl="600")
     first = office.manifest().keys[SLUG]
-    assert office.set(SLUG, b"new") == {"slug": SLUG, "vault": "os.direct", "effect": "replaced"}
+    assert office.set(SLUG, b"new") == {
+        "slug": SLUG,
+        "vault": "os.direct",
+        "grade": "plaintext/permanent",
+        "effect": "replaced",
+    }
     again = office.manifest().keys[SLUG]
     assert (again.created, again.max_ttl, again.vault) == (first.created, 600, "os.direct")
     office.set(SLUG, b"newer", max_ttl="60")

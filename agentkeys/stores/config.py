@@ -1,15 +1,20 @@
-"""The operator's config.toml, as far as an agent needs it: settings that lower protection come from nowhere else.
+"""The operator's config.toml: settings that lower protection come from nowhere else.
 
 login_session = "strict"         # refuse callers whose login session is unknown
 allow_root = true                # serve uid 0 too
+dangerous_tokens = "block"       # refuse long-lived token shapes everywhere, rather than warn at `set`
+minimum_grade = "encrypted"      # refuse keys that are kept worse
 [exec]
 allow_names = ["NODE_OPTIONS"]   # names that load code, allowed into environments all the same
+[agent]
+max_duration = "12h"             # no key stays longer, whatever is asked
+idle = "30m"                     # everything is forgotten after so long without a use
 """
 
 import os
 import stat
 
-from agentkeys.core import refs
+from agentkeys.core import grades, refs
 from agentkeys.errors import Denied, UsageFault
 
 MAX_CONFIG = 64 * 1024
@@ -19,12 +24,30 @@ MAX_CONFIG = 64 * 1024
 class Config:
     """Settings, at their safe defaults."""
 
-    __slots__ = ("allow_names", "allow_root", "strict_session")
+    __slots__ = (
+        "allow_names",
+        "allow_root",
+        "block_dangerous",
+        "idle",
+        "longest",
+        "minimum",
+        "minimum_text",
+        "strict_session",
+    )
 
     def __init__(self) -> None:
         self.strict_session = False
         self.allow_root = False
         self.allow_names: frozenset[str] = frozenset()
+        self.block_dangerous = False
+        """Whether long-lived token shapes are refused."""
+        self.minimum: tuple[str, str] | None = None
+        """The worst grade that is allowed, or None for any."""
+        self.minimum_text = ""
+        self.longest = refs.MAX_TTL
+        """Seconds that a key stays at most."""
+        self.idle = 0
+        """Seconds without a use after which everything is forgotten; 0 for never."""
 
 
 def load(path: str) -> Config:
@@ -58,6 +81,13 @@ def _apply(config: Config, found: "dict[str, object]", path: str) -> None:
             config.strict_session = value == "strict"
         elif name == "allow_root" and isinstance(value, bool):
             config.allow_root = value
+        elif name == "dangerous_tokens" and value in ("warn", "block"):
+            config.block_dangerous = value == "block"
+        elif name == "minimum_grade" and isinstance(value, str):
+            config.minimum, config.minimum_text = grades.parse_minimum(value), value
+        elif name == "agent" and isinstance(value, dict) and set(value) <= {"max_duration", "idle"}:
+            config.longest = min(_seconds(value, "max_duration", path) or refs.MAX_TTL, refs.MAX_TTL)
+            config.idle = _seconds(value, "idle", path)
         elif name == "exec" and isinstance(value, dict) and set(value) <= {"allow_names"}:
             names = value.get("allow_names", [])
             if not isinstance(names, list) or not all(isinstance(text, str) and refs.is_name(text) for text in names):
@@ -65,3 +95,11 @@ def _apply(config: Config, found: "dict[str, object]", path: str) -> None:
             config.allow_names = frozenset(names)
         else:
             raise UsageFault(f"{path}: {refs.shown(name)} is not a setting, or its value can't be", f"mend {path}")
+
+
+def _seconds(table: "dict[str, object]", name: str, path: str) -> int:
+    """A duration of a table in seconds, 0 when it isn't there. Raises UsageFault."""
+    text = table.get(name, "")
+    if not isinstance(text, str):
+        raise UsageFault(f'{path}: agent.{name} is not a text like "9h"', f"mend {path}")
+    return refs.parse_duration(text) if text else 0

@@ -1,0 +1,66 @@
+"""Reading a request's fields, for every handler of the state machine: each raises UsageFault and changes nothing."""
+
+from agentkeys.core import refs
+from agentkeys.core.events import Pairs
+from agentkeys.errors import UsageFault
+
+MAX_SLUG = 2 * refs.MAX_LABEL + refs.MAX_NAME + 2
+"""Characters of the longest slug."""
+
+_SLUG_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-@.\n"
+
+
+def text(value: memoryview) -> str:
+    """A field that is a name. Raises UsageFault when it isn't ASCII."""
+    try:
+        return str(value, "ascii")
+    except UnicodeDecodeError:
+        raise UsageFault("a name is not ASCII") from None
+
+
+def fields(pairs: Pairs, known: "frozenset[bytes]", repeated: bytes = b"") -> "dict[bytes, str]":
+    """The fields of a request by name. Raises UsageFault for an unknown one and for one given twice."""
+    found: dict[bytes, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise UsageFault("the agent doesn't know a field of this request", "agentkeys status")
+        if name == repeated:
+            continue
+        if name in found:
+            raise UsageFault(f"field given twice: {name.decode('ascii', 'replace')}")
+        found[name] = text(value)
+    return found
+
+
+def exactly(pairs: Pairs, wanted: "frozenset[bytes]", verb: str) -> "dict[bytes, memoryview]":
+    """The fields of a request that has each of `wanted` once and nothing else. Raises UsageFault."""
+    found = dict(pairs)
+    if found.keys() != wanted or len(pairs) != len(wanted):
+        raise UsageFault(f"{verb} takes {', '.join(sorted([name.decode('ascii') for name in wanted]))}")
+    return found
+
+
+def slugs(value: bytes) -> "list[str]":
+    """Newline-separated slugs, checked as far as this process relies on it: three parts of harmless characters.
+
+    The worker, which knows the rack, has checked the rest; at 10,000 keys each microsecond here is 10 ms.
+    """
+    found = value.translate(None, _SLUG_BYTES) == b"" and value.decode("ascii").split("\n")
+    if not found or any(slug.count(".") != 2 or len(slug) > MAX_SLUG for slug in found):
+        raise UsageFault("not a slug")
+    return found
+
+
+def seconds(value: str) -> int:
+    """A positive number of seconds. Raises UsageFault."""
+    if not (value.isdigit() and len(value) < 9 and int(value) > 0):
+        raise UsageFault("not a number of seconds")
+    return int(value)
+
+
+def sizes(value: bytes) -> "list[int]":
+    """Lengths in decimal, separated by spaces. Raises UsageFault."""
+    words = value.split(b" ")
+    if b"" in words or not b"".join(words).isdigit() or max(map(len, words)) > 9:
+        raise UsageFault("not a list of sizes")
+    return [int(word) for word in words]

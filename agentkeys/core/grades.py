@@ -1,0 +1,55 @@
+"""How well a key is kept: protection at rest and how long the credential itself lasts, as `encrypted/permanent`.
+
+protection   reference (only where it is, not what)  <  encrypted  <  plaintext
+duration     transient (in memory only)  <  ephemeral (it ends by itself)  <  permanent
+
+Less is better on both axes; a minimum names the worst that is allowed.
+"""
+
+from agentkeys.errors import UsageFault
+
+PROTECTIONS = ("reference", "encrypted", "plaintext")
+DURATIONS = ("transient", "ephemeral", "permanent")
+"""Best first."""
+
+GRADES = frozenset([f"{protection}/{duration}" for protection in PROTECTIONS for duration in DURATIONS])
+
+TRANSIENT = "/transient"
+"""How the grade of a value ends that rests nowhere: forgotten is gone."""
+
+
+def grade(protection: str, expires: bool, in_memory: bool) -> str:
+    """The grade of a key whose vault protects it so; `expires` says that its issuer ends it."""
+    duration = "transient" if in_memory else "ephemeral" if expires else "permanent"
+    return f"{protection}/{duration}"
+
+
+def parse_minimum(text: str) -> "tuple[str, str]":
+    """(protection, duration) of `encrypted`, `ephemeral` or `encrypted/ephemeral`; an axis not named allows all.
+
+    Raises UsageFault.
+    """
+    protection, duration = PROTECTIONS[-1], DURATIONS[-1]
+    words = text.split("/")
+    for word in words:
+        if word in PROTECTIONS:
+            protection = word
+        elif word in DURATIONS:
+            duration = word
+        else:
+            words = []
+    if not 0 < len(words) < 3 or len(set(words)) != len(words):
+        raise UsageFault(
+            "not a grade: it is a protection (reference, encrypted, plaintext), a duration (transient, ephemeral, "
+            "permanent), or both with a / between",
+            'minimum_grade = "encrypted"',
+        )
+    return protection, duration
+
+
+def meets(found: str, minimum: "tuple[str, str]") -> bool:
+    """Whether a grade is as good as `minimum` on both axes."""
+    protection, _, duration = found.partition("/")
+    return PROTECTIONS.index(protection) <= PROTECTIONS.index(minimum[0]) and DURATIONS.index(
+        duration
+    ) <= DURATIONS.index(minimum[1])

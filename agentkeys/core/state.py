@@ -1,0 +1,71 @@
+"""Everything an agent knows, and its one timer."""
+
+from agentkeys.core import refs
+from agentkeys.core.effects import Effect, SetTimer, Wipe
+from agentkeys.core.holdings import Holdings, Staged
+from agentkeys.core.renewals import Renewals
+from agentkeys.core.secret import Secret
+from agentkeys.core.status import AgentFacts, Limits
+
+
+class AgentState:
+    """What `agentkeys.core.agent.step` decides from and changes."""
+
+    def __init__(self, owner: str, facts: AgentFacts, started: int, allowed_names: "frozenset[str]") -> None:
+        self.owner = owner
+        self.facts = facts
+        self.started = started
+        self.allowed_names = allowed_names
+        """Names from the operator's config that may be put into an environment although they load code."""
+        self.longest = refs.MAX_TTL
+        """Seconds that anything stays at most."""
+        self.idle = 0
+        """Seconds without a use after which everything is forgotten; 0 for never."""
+        self.last_use = started
+        """When a value was last given out or brought; asking for status or lists is no use."""
+        self.holdings = Holdings(owner)
+        self.staged: dict[int, Staged] = {}
+        self.renewals = Renewals()
+        self.timer: int | None = None
+
+    def limits(self, now: int) -> Limits:
+        """What `status` shows of time."""
+        at = self.renewals.next()
+        return Limits(self.longest, self.idle, None if at is None else max(0, at - now) // 1000, self.renewals.fault)
+
+    def idle_since(self, now: int) -> bool:
+        """Whether the idle limit is reached."""
+        return bool(self.idle) and now >= self.last_use + self.idle * 1000
+
+
+def set_timer(state: AgentState) -> "list[Effect]":
+    """A SetTimer when the next deadline changed.
+
+    The idle limit's deadline moves with each use. The timer isn't moved along, which would cost every read a system
+    call: it fires at the old one, and is set anew then.
+    """
+    deadline = state.holdings.next_deadline()
+    if deadline is not None and state.idle:
+        deadline = min(deadline, state.last_use + state.idle * 1000)
+    renewal = state.renewals.next()
+    if renewal is not None:
+        deadline = renewal if deadline is None else min(deadline, renewal)
+    if deadline == state.timer:
+        return []
+    state.timer = deadline
+    return [SetTimer(deadline)]
+
+
+def expire(state: AgentState, now: int) -> "list[Effect]":
+    """Wipe what is due."""
+    gone = state.holdings.expire(now, everything=state.idle_since(now))
+    return [Wipe(gone)] if gone else []
+
+
+def forget_everything(state: AgentState) -> "list[Secret]":
+    """Every secret, held or staged; the state refers to none of them any more."""
+    gone = state.holdings.forget(list(state.holdings.held), drop=False)
+    for staged in state.staged.values():
+        gone += staged.secrets()
+    state.staged.clear()
+    return gone

@@ -1,0 +1,79 @@
+"""The worker's side of the unlock transaction: values and names into one agent, all or nothing."""
+
+from agentkeys import client
+from agentkeys.core.manifest import KeyRecord, Manifest
+from agentkeys.errors import VaultFault
+from agentkeys.stores.rack import Rack
+from agentkeys.vaults import OURS, vault_class
+from agentkeys.worker import times
+
+BATCH = 192 * 1024
+"""Bytes of values in one unlock-add: below a frame's 256 KiB, so that the agent handles it in place."""
+
+MAX_DIRECTORY = 1900 * 1024
+"""Bytes of all slugs of a rack, which one unlock-commit carries: 40,000 usual ones, and below wire.MAX_REQUEST."""
+
+Groups = dict[tuple[str, str, int], list[str]]
+"""Slugs by their vault, grade and seconds to live."""
+
+
+def begin(connection: client.Connection) -> int:
+    """Begin a transaction; the seconds that this agent lets anything stay at most."""
+    reply = connection.ask(b"unlock", secret=True)
+    return int(bytes(reply[1]))
+
+
+def add(connection: client.Connection, groups: Groups, values: "dict[str, bytes]") -> None:
+    """Send each group's slugs and values, BATCH bytes at a time."""
+    for (vault, grade, ttl), slugs in groups.items():
+        facts = (b"vault", vault.encode("ascii"), b"grade", grade.encode("ascii"), b"ttl", b"%d" % ttl)
+        start = size = 0
+        for at, slug in enumerate(slugs):
+            more = len(slug) + len(values[slug]) + 8
+            if size and size + more > BATCH:
+                connection.ask(b"unlock-add", *facts, *_batch(slugs[start:at], values), secret=True)
+                start, size = at, 0
+            size += more
+        connection.ask(b"unlock-add", *facts, *_batch(slugs[start:], values), secret=True)
+
+
+def _batch(slugs: "list[str]", values: "dict[str, bytes]") -> "tuple[bytes, ...]":
+    """The fields of one unlock-add that hold the slugs and values themselves."""
+    rows = [values[slug] for slug in slugs]
+    sizes = b" ".join([b"%d" % len(row) for row in rows])
+    return (b"slugs", lines(slugs), b"sizes", sizes, b"values", b"".join(rows))
+
+
+def lines(slugs: "list[str]") -> bytes:
+    """Slugs as a field of the protocol."""
+    return "\n".join(slugs).encode("ascii")
+
+
+def commit(connection: client.Connection, rack: Rack, manifest: Manifest, *more: bytes) -> "list[str]":
+    """Make it count; `more` are further fields. Returns the slugs that were to be kept and that nobody holds."""
+    directory = lines(sorted(manifest.keys))
+    if len(directory) > MAX_DIRECTORY:
+        raise VaultFault("the names in this rack are over 1.9 MiB together", f"agentkeys list --for {rack.owner}")
+    pairs = [b"directory", directory] if directory else []
+    memory = in_memory(manifest)
+    if memory:
+        pairs += [b"memory", lines(memory)]
+    reply = connection.ask(b"unlock-commit", b"state-key", rack.keys.state, *pairs, *more, secret=True)
+    return str(reply[1], "ascii").split("\n") if len(reply) > 1 else []
+
+
+def in_memory(manifest: Manifest) -> "list[str]":
+    """The keys of the rack whose values rest nowhere."""
+    names = {record.vault for record in manifest.keys.values()}
+    volatile = {name for name in names if name in OURS and vault_class(name).in_memory}
+    return sorted([slug for slug, record in manifest.keys.items() if record.vault in volatile]) if volatile else []
+
+
+def one(
+    connection: client.Connection, rack: Rack, manifest: Manifest, record: KeyRecord, grade: str, value: bytes
+) -> None:
+    """A whole transaction that brings one value."""
+    longest = begin(connection)
+    ttl = min(times.time_to_live(record, 0), longest)
+    add(connection, {(record.vault, grade, ttl): [record.slug]}, {record.slug: value})
+    commit(connection, rack, manifest)
