@@ -12,6 +12,9 @@ PROTECTIONS = ("reference", "encrypted", "plaintext")
 DURATIONS = ("transient", "ephemeral", "permanent")
 """Best first."""
 
+WORST = "plaintext"
+"""The minimum that allows every grade."""
+
 GRADES = frozenset([f"{protection}/{duration}" for protection in PROTECTIONS for duration in DURATIONS])
 
 TRANSIENT = "/transient"
@@ -47,9 +50,9 @@ def parse_minimum(text: str) -> "tuple[str, str]":
     return protection, duration
 
 
-def meets(found: str, minimum: "tuple[str, str]") -> bool:
-    """Whether a grade is as good as `minimum` on both axes."""
+def meets(found: str, minimum: str) -> bool:
+    """Whether a grade is as good as `minimum` on both axes. Raises UsageFault when that is no minimum."""
     protection, _, duration = found.partition("/")
-    return PROTECTIONS.index(protection) <= PROTECTIONS.index(minimum[0]) and DURATIONS.index(
-        duration
-    ) <= DURATIONS.index(minimum[1])
+    least, longest = parse_minimum(minimum)
+    kept = PROTECTIONS.index(protection) <= PROTECTIONS.index(least)
+    return kept and DURATIONS.index(duration) <= DURATIONS.index(longest)

@@ -31,7 +31,6 @@ class Config:
         "idle",
         "longest",
         "minimum",
-        "minimum_text",
         "strict_session",
     )
 
@@ -41,9 +40,8 @@ class Config:
         self.allow_names: frozenset[str] = frozenset()
         self.block_dangerous = False
         """Whether long-lived token shapes are refused."""
-        self.minimum: tuple[str, str] | None = None
-        """The worst grade that is allowed, or None for any."""
-        self.minimum_text = ""
+        self.minimum = grades.WORST
+        """The worst grade that is allowed."""
         self.longest = refs.MAX_TTL
         """Seconds that a key stays at most."""
         self.idle = 0
@@ -84,7 +82,8 @@ def _apply(config: Config, found: "dict[str, object]", path: str) -> None:
         elif name == "dangerous_tokens" and value in ("warn", "block"):
             config.block_dangerous = value == "block"
         elif name == "minimum_grade" and isinstance(value, str):
-            config.minimum, config.minimum_text = grades.parse_minimum(value), value
+            grades.parse_minimum(value)
+            config.minimum = value
         elif name == "agent" and isinstance(value, dict) and set(value) <= {"max_duration", "idle"}:
             config.longest = min(_seconds(value, "max_duration", path) or refs.MAX_TTL, refs.MAX_TTL)
             config.idle = _seconds(value, "idle", path)

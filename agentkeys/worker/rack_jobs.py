@@ -112,9 +112,9 @@ def grade_of(record: KeyRecord, kind: type[Vault]) -> str:
 def _check(job: Job, slug: str, value: bytes, grade: str, kind: type[Vault]) -> str:
     """Hold the operator's rules; what the person should be told, or "". Raises Denied."""
     settings = config.load(job.text("config", ""))
-    if settings.minimum is not None and not grades.meets(grade, settings.minimum):
+    if not grades.meets(grade, settings.minimum):
         raise Denied(
-            f"{slug} would be {grade}, and minimum_grade is {settings.minimum_text}",
+            f"{slug} would be {grade}, and minimum_grade is {settings.minimum}",
             f"agentkeys set {slug} --vault os.secure --expires-in 30d",
         )
     shape = None if kind.protection == "reference" else token_shapes.long_lived(value)

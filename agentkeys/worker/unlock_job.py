@@ -61,12 +61,13 @@ class Unlocking:
     def _permitted(self, vault: str, slugs: "list[str]") -> "list[str]":
         """Those of `slugs` that time and the operator's rules allow."""
         permitted = []
+        picky = self.settings.minimum != grades.WORST
         for slug in slugs:
             record = self.manifest.keys[slug]
             if record.expires is not None and not expiry.seconds_left(record):
                 self.undone[slug] = (EXPIRED, f"its issuer ended it at {record.expires}")
-            elif self.settings.minimum and not grades.meets(self._grade(vault, slug), self.settings.minimum):
-                worse = f"it is {self._grade(vault, slug)}, and minimum_grade is {self.settings.minimum_text}"
+            elif picky and not grades.meets(self._grade(vault, slug), self.settings.minimum):
+                worse = f"it is {self._grade(vault, slug)}, and minimum_grade is {self.settings.minimum}"
                 self.undone[slug] = (REFUSED, worse)
             else:
                 permitted.append(slug)

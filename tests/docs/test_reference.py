@@ -16,7 +16,7 @@ import typer.main
 from agentkeys import client, errors, paths, procs, wire
 from agentkeys.agent import server
 from agentkeys.cli.app import FAMILIES, HELP
-from agentkeys.core import agent, environment, holdings
+from agentkeys.core import agent, environment, holdings, unlocking
 from agentkeys.core.secret import Secret
 from agentkeys.errors import AgentkeysError
 from agentkeys.stores import config
@@ -205,7 +205,7 @@ def test_limits_of_the_protocol() -> None:
         wire.MAX_VALUE,
         environment.MAX_ENTRY,
         environment.MAX_TOTAL,
-        agent.MAX_STAGED,
+        unlocking.MAX_STAGED,
         holdings.MAX_HELD,
         server.CLIENT_PATIENCE // 1000,
         server.SPARE_FDS,
@@ -241,9 +241,26 @@ def test_the_documented_defaults_are_the_defaults(tmp_path: Path) -> None:
 def test_the_documented_values_are_taken_and_others_refused(tmp_path: Path) -> None:
     """Each setting changes something; a mistyped one is no setting; a file that others can write is refused."""
     path = tmp_path / "config.toml"
-    for text in ('login_session = "strict"', "allow_root = true", '[exec]\nallow_names = ["NODE_OPTIONS"]'):
+    for text in (
+        'login_session = "strict"',
+        "allow_root = true",
+        'dangerous_tokens = "block"',
+        'minimum_grade = "encrypted/ephemeral"',
+        '[exec]\nallow_names = ["NODE_OPTIONS"]',
+        '[agent]\nmax_duration = "12h"',
+        '[agent]\nidle = "30m"',
+    ):
         assert settings(load(path, text)) != settings(config.Config()), text
-    for text in ('login_sesion = "strict"', 'allow_root = "yes"', "[exec]\nallow = []", "not toml"):
+    for text in (
+        'login_sesion = "strict"',
+        'allow_root = "yes"',
+        'dangerous_tokens = "allow"',
+        'minimum_grade = "good"',
+        "[exec]\nallow = []",
+        '[agent]\nidle = "soon"',
+        "[agent]\nidle = 30",
+        "not toml",
+    ):
         with pytest.raises(AgentkeysError) as fault:
             load(path, text)
         assert fault.value.exit_code == errors.USAGE, text

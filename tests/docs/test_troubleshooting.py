@@ -6,7 +6,7 @@ import re
 import pytest
 
 from agentkeys import errors
-from agentkeys.core.holdings import Held, Holdings
+from agentkeys.core.holdings import Held, Holdings, Staged
 from agentkeys.core.secret import Secret
 from agentkeys.errors import Locked
 from tests.docs.pages import REPO
@@ -52,7 +52,10 @@ def test_the_program_says_so(message: str) -> None:
 def test_the_program_says_the_short_ones() -> None:
     """A key that is in the rack and not held is locked; one whose time is over is expired."""
     held = Holdings("human")
-    held.bring({"@all.all.A": Held(Secret(b""), 1, "")}, ["@all.all.A", "@all.all.B"])
+    staged = Staged()
+    staged.brought["@all.all.A"] = Held(Secret(b""), 1, "", "")
+    staged.directory = ["@all.all.A", "@all.all.B"]
+    held.bring(staged)
     held.expire(2)
     said = []
     for name in ("B", "A"):
