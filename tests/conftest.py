@@ -1,6 +1,11 @@
 """Hands the tests the fixtures of tests/support/plugin.py, which a run inside a test can load as well."""
 
+import signal
+
 import pytest
+
+# A run in the background of a script starts with SIGINT ignored, and so would every shell and program that it tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite("tests.support")
 

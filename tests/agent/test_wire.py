@@ -6,6 +6,12 @@ from tests.agent.dialogue import Dialogue, code, fields, frame, hello, message
 from tests.agent.seat import Seat
 
 
+def batch(value: bytes, slug: bytes = b"@all.all.GITHUB_TOKEN") -> "tuple[bytes, ...]":
+    """The fields of an unlock-add that brings one value."""
+    facts = (b"vault", b"os.secure", b"grade", b"encrypted/permanent", b"ttl", b"60")
+    return (*facts, b"slugs", slug, b"sizes", b"%d" % len(value), b"values", value)
+
+
 def test_a_request_may_come_with_the_hello(seat: Seat) -> None:
     """Both in one write: one round trip."""
     with Dialogue(seat.socket) as client:
@@ -73,7 +79,7 @@ def test_a_message_may_come_in_frames(seat: Seat) -> None:
         [b"exec", b"env", b"sudo"],
         [b"relock", b"nonsense", b"x"],
         [b"unlock", b"nonsense", b"x"],
-        [b"unlock-add", b"vault", b"x", b"ttl", b"9", b"@all.all.X", b"x"],
+        [b"unlock-add", *batch(b"x", b"@all.all.X")],
         [b"unlock-commit", b"state-key", b"k" * 32],
         [b"replace", b"slug", b"@all.all.X"],
         [b"replace", b"slug", b"no slug", b"cap", b"0", b"value", b"x"],
@@ -100,21 +106,21 @@ def test_a_request_that_makes_no_sense_costs_nothing(request_fields: list[bytes]
 def test_an_unlock_counts_when_it_is_committed(seat: Seat) -> None:
     """Values sent and not committed are gone with their connection; what was held stays."""
     with Dialogue(seat.socket).greet() as client:
-        assert client.ask(b"unlock") == [b"ok"]
-        added = client.ask(b"unlock-add", b"vault", b"os.secure", b"ttl", b"60", b"@all.all.GITHUB_TOKEN", b"intruder")
+        assert client.ask(b"unlock") == [b"ok", b"max-ttl", b"604800"]
+        added = client.ask(b"unlock-add", *batch(b"intruder"))
         assert added == [b"ok"]
         assert client.ask(b"get", b"key", b"GITHUB_TOKEN")[2] == seat.values["GITHUB_TOKEN"]
     assert seat.get("GITHUB_TOKEN").out == seat.values["GITHUB_TOKEN"]
     with Dialogue(seat.socket).greet() as client:
         assert code(client.ask(b"unlock-commit", b"state-key", b"k" * 32)) == 2
-        assert code(client.ask(b"unlock-add", b"vault", b"v", b"ttl", b"60", b"@all.all.GITHUB_TOKEN", b"x")) == 2
+        assert code(client.ask(b"unlock-add", *batch(b"x"))) == 2
 
 
 def test_an_unlock_is_its_connections_own(seat: Seat) -> None:
     """Another connection can neither add to it nor commit it."""
     with Dialogue(seat.socket).greet() as one, Dialogue(seat.socket).greet() as other:
-        assert one.ask(b"unlock") == [b"ok"]
-        assert code(other.ask(b"unlock-add", b"vault", b"v", b"ttl", b"60", b"@all.all.GITHUB_TOKEN", b"x")) == 2
+        assert one.ask(b"unlock")[0] == b"ok"
+        assert code(other.ask(b"unlock-add", *batch(b"x"))) == 2
         assert code(other.ask(b"unlock-commit", b"state-key", b"k" * 32)) == 2
 
 

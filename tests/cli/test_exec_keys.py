@@ -97,7 +97,7 @@ def test_sudo_keys_are_given_by_name_only(seat: Seat, canary: Plant) -> None:
     assert "ROOT_TOKEN" not in given(seat)
     assert seat.cli("exec", "--env", "sudo", "--key", "ROOT_TOKEN", "--", "true").code == 4
     unlocked = seat.cli("unlock", "--env", "sudo", "ROOT_TOKEN", "--json", check=True).json()
-    assert unlocked == {"unlocked": [{"slug": "@all.sudo.ROOT_TOKEN", "expires_in_seconds": 1800}]}
+    assert unlocked == {"unlocked": [{"slug": "@all.sudo.ROOT_TOKEN", "expires_in_seconds": 1800}], "not_unlocked": []}
     assert "ROOT_TOKEN" not in given(seat)
     assert given(seat, "--env", "sudo", "--key", "ROOT_TOKEN")["ROOT_TOKEN"] == value
 

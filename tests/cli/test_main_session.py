@@ -105,7 +105,7 @@ def test_unlock_says_what_it_brought(home: Home, cli: Runner, canary: Plant) -> 
     assert done.out == b"unlocked @all.all.GITHUB_TOKEN for 10m\n"
     assert b"@all.all.GITHUB_TOKEN is capped: it stays for 10m" in done.err
     found = cli("unlock", "--json", check=True).json()
-    assert found == {"unlocked": [{"slug": "@all.all.GITHUB_TOKEN", "expires_in_seconds": 600}]}
+    assert found == {"unlocked": [{"slug": "@all.all.GITHUB_TOKEN", "expires_in_seconds": 600}], "not_unlocked": []}
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])
