@@ -19,6 +19,11 @@ PR_SET_NO_NEW_PRIVS = 38
 PT_DENY_ATTACH = 31
 """ptrace(2) on macOS, sys/ptrace.h."""
 
+MADV_DONTDUMP = 16
+"""madvise(2), linux/mman.h: not in a core file, should one be written after all."""
+
+PAGE = resource.getpagesize()
+
 LINUX = sys.platform == "linux"
 
 
@@ -40,6 +45,32 @@ def close_memory() -> None:
         lib.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     elif sys.platform == "darwin":
         libc().ptrace(PT_DENY_ATTACH, 0, 0, 0)
+
+
+class MemoryLock:
+    """Keeps buffers out of swap by mlock(2), as far as RLIMIT_MEMLOCK allows, and says whether it could.
+
+    Pages stay locked until the allocator gives them back to the system, which unlocks them: counting who else is on
+    a page would cost more than a few locked pages do.
+    """
+
+    def __init__(self) -> None:
+        self._libc = libc()
+        self.failed = False
+        """Whether some buffer is not locked."""
+
+    def lock(self, buffer: bytearray) -> None:
+        """Lock the pages of `buffer`. A system that refuses is remembered, not an error."""
+        size = len(buffer)
+        if not size:
+            return
+        address = ctypes.addressof((ctypes.c_char * size).from_buffer(buffer))
+        first, last = address // PAGE, (address + size - 1) // PAGE
+        start, length = ctypes.c_void_p(first * PAGE), ctypes.c_size_t((last - first + 1) * PAGE)
+        if self._libc.mlock(start, length):
+            self.failed = True
+        elif LINUX:
+            self._libc.madvise(start, length, MADV_DONTDUMP)
 
 
 def is_dumpable() -> bool:

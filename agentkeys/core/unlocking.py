@@ -8,7 +8,7 @@ from agentkeys.core.effects import Audit, Effect, Reply, SealAudit, Wipe
 from agentkeys.core.events import Request
 from agentkeys.core.grades import GRADES
 from agentkeys.core.holdings import Held, Staged
-from agentkeys.core.secret import Secret
+from agentkeys.core.secret import Secret, split
 from agentkeys.core.state import AgentState, set_timer
 from agentkeys.errors import UsageFault
 
@@ -61,10 +61,8 @@ def add(state: AgentState, event: Request, now: int) -> "list[Effect]":
     gone = [staged.brought[slug].secret for slug in slugs if slug in staged.brought] if staged.brought else []
     staged.size += len(values)
     # Secrets last: nothing can be refused any more, so none is dropped unwiped.
-    at = 0
-    for slug, size in zip(slugs, sizes, strict=True):
-        staged.brought[slug] = Held(Secret(values[at : at + size]), deadline, vault, grade)
-        at += size
+    for slug, secret in zip(slugs, split(values, sizes), strict=True):
+        staged.brought[slug] = Held(secret, deadline, vault, grade)
     return [Wipe(gone), Reply(event.conn, [b"ok"])] if gone else [Reply(event.conn, [b"ok"])]
 
 
