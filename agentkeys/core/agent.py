@@ -22,9 +22,10 @@ from agentkeys.core.events import (
 )
 from agentkeys.core.grades import GRADES
 from agentkeys.core.holdings import Held, Injection, NotUnlocked
+from agentkeys.core.padlock import OPEN_HINT
 from agentkeys.core.secret import Secret
 from agentkeys.core.state import AgentState, expire, forget_everything, set_timer
-from agentkeys.errors import MALFUNCTION, AgentkeysError, Denied, UsageFault
+from agentkeys.errors import DENIED, MALFUNCTION, AgentkeysError, Denied, Locked, UsageFault
 
 
 def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
@@ -74,6 +75,8 @@ def _request(state: AgentState, event: Request, now: int) -> "list[Effect]":
             raise Denied(f"{event.peer.limited} may only make this agent forget", "agentkeys agent")
         if handler is None:
             raise UsageFault("the agent doesn't know this verb", "agentkeys status")
+        if state.padlock.closed and event.verb not in WHILE_LOCKED:
+            raise Locked(f"the agent of {state.owner} is locked", f"{OPEN_HINT} --for {state.owner}")
         effects.extend(handler(state, event, now))
     except AgentkeysError as fault:
         if event.verb in _READS or isinstance(fault, Denied):
@@ -168,7 +171,7 @@ def _status(state: AgentState, event: Request, now: int) -> "list[Effect]":
     holdings = state.holdings
     up = max(0, now - state.started) // 1000
     text = render(
-        state.owner, state.facts, up, state.limits(now), holdings.directory is not None, holdings.key_states(now)
+        state.owner, state.facts, up, state.limits(now), holdings.directory is not None, state.shown_keys(now)
     )
     return [Reply(event.conn, [b"ok", b"text", text])]
 
@@ -226,6 +229,30 @@ def _query(state: AgentState, event: Request, now: int) -> "list[Effect]":
     return [Reply(event.conn, reply)]
 
 
+def _lock(state: AgentState, event: Request, now: int) -> "list[Effect]":
+    """`passphrase`, and `salt`, 16 random bytes: keep everything, serve nothing."""
+    known = asked.exactly(event.pairs, frozenset((b"passphrase", b"salt")), "lock")
+    state.padlock.close(known[b"passphrase"], bytes(known[b"salt"]))
+    return [
+        Audit(event.conn, "lock", event.peer.uid, event.peer.pid, [], "allow"),
+        Reply(event.conn, [b"ok"]),
+    ]
+
+
+def _open(state: AgentState, event: Request, now: int) -> "list[Effect]":
+    """`passphrase`: serve again. The refusal of a wrong one waits, and delays its own connection alone."""
+    known = asked.exactly(event.pairs, frozenset((b"passphrase",)), "open")
+    wait = state.padlock.open(known[b"passphrase"], now)
+    if wait:
+        refusal = _error(event.conn, DENIED, "wrong passphrase", f"{OPEN_HINT} --for {state.owner}")
+        refusal.wait = wait
+        return [Audit(event.conn, "open", event.peer.uid, event.peer.pid, [], "deny", "wrong passphrase"), refusal]
+    return [
+        Audit(event.conn, "open", event.peer.uid, event.peer.pid, [], "allow"),
+        Reply(event.conn, [b"ok"]),
+    ]
+
+
 def _stop(state: AgentState, event: Request, now: int) -> "list[Effect]":
     asked.fields(event.pairs, frozenset())
     return [Wipe(forget_everything(state)), Reply(event.conn, [b"ok"]), Stop()]
@@ -233,6 +260,9 @@ def _stop(state: AgentState, event: Request, now: int) -> "list[Effect]":
 
 TAKING_AWAY = frozenset((b"ping", b"query", b"relock", b"replace", b"forget"))
 """What a `set`, `del` or `relock` in another login session must reach us with: it can't take a value out."""
+
+WHILE_LOCKED = TAKING_AWAY | {b"status", b"open", b"lock", b"stop"}
+"""What a locked agent still does: say so, forget, learn of a `set`, and be opened."""
 
 _READS = frozenset((b"get", b"exec"))
 """The verbs whose refusals are audited as well."""
@@ -250,5 +280,7 @@ _HANDLERS = {
     b"unlock-commit": unlocking.commit,
     b"replace": _replace,
     b"forget": _forget,
+    b"lock": _lock,
+    b"open": _open,
     b"stop": _stop,
 }

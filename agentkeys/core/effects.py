@@ -9,12 +9,14 @@ from agentkeys.core.secret import Secret
 class Reply:
     """Send one message to a connection. `secret` buffers are encoded once and overwritten after the send."""
 
-    __slots__ = ("conn", "fields", "secret")
+    __slots__ = ("conn", "fields", "secret", "wait")
 
     def __init__(self, conn: int, fields: "list[bytes | bytearray | memoryview]", secret: bool = False) -> None:
         self.conn = conn
         self.fields = fields
         self.secret = secret
+        self.wait = 0
+        """Milliseconds to hold it back, and with it whatever else this one connection asks."""
 
 
 class Audit:

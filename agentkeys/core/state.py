@@ -3,9 +3,10 @@
 from agentkeys.core import refs
 from agentkeys.core.effects import Effect, SetTimer, Wipe
 from agentkeys.core.holdings import Holdings, Staged
+from agentkeys.core.padlock import Padlock
 from agentkeys.core.renewals import Renewals
 from agentkeys.core.secret import Secret
-from agentkeys.core.status import AgentFacts, Limits
+from agentkeys.core.status import AgentFacts, KeyState, Limits
 
 
 class AgentState:
@@ -26,12 +27,18 @@ class AgentState:
         self.holdings = Holdings(owner)
         self.staged: dict[int, Staged] = {}
         self.renewals = Renewals()
+        self.padlock = Padlock()
         self.timer: int | None = None
+
+    def shown_keys(self, now: int) -> "list[KeyState]":
+        """What `status` shows of keys: nothing while the agent is locked."""
+        return [] if self.padlock.closed else self.holdings.key_states(now)
 
     def limits(self, now: int) -> Limits:
         """What `status` shows of time."""
         at = self.renewals.next()
-        return Limits(self.longest, self.idle, None if at is None else max(0, at - now) // 1000, self.renewals.fault)
+        renewal = None if at is None else max(0, at - now) // 1000
+        return Limits(self.longest, self.idle, renewal, self.renewals.fault, self.padlock.closed)
 
     def idle_since(self, now: int) -> bool:
         """Whether the idle limit is reached."""

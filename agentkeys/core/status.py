@@ -28,9 +28,11 @@ class KeyState:
 class Limits:
     """How long anything may stay, and what is unlocked again by itself."""
 
-    __slots__ = ("fault", "idle", "longest", "renewal")
+    __slots__ = ("fault", "idle", "locked", "longest", "renewal")
 
-    def __init__(self, longest: int, idle: int, renewal: "int | None" = None, fault: str = "") -> None:
+    def __init__(
+        self, longest: int, idle: int, renewal: "int | None" = None, fault: str = "", locked: bool = False
+    ) -> None:
         self.longest = longest
         """Seconds a key stays at most."""
         self.idle = idle
@@ -39,6 +41,8 @@ class Limits:
         """Seconds until the next automatic unlock, or None when there is none."""
         self.fault = fault
         """Why the last automatic unlock failed, or empty."""
+        self.locked = locked
+        """Whether `lock --passphrase` keeps the agent from serving anything."""
 
 
 class AgentFacts:
@@ -70,7 +74,7 @@ def as_json(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bo
         f'{{"owner":{quote(owner)},"wallet":{quote(facts.wallet)},"pid":{facts.pid},"socket":{quote(facts.socket)},'
         f'"version":{quote(facts.version)},"login_session":{quote(facts.session)},"uptime_seconds":{up},'
         f'"max_seconds":{limits.longest},"idle_seconds":{limits.idle},"auto_unlock_in_seconds":{renewal},'
-        f'"auto_unlock_fault":{quote(limits.fault)},'
+        f'"auto_unlock_fault":{quote(limits.fault)},"locked":{_json_bool(limits.locked)},'
         f'"unlocked":{_json_bool(unlocked)},"memory_protected":{_json_bool(not facts.dumpable)},"keys":[{rows}]}}\n'
     ).encode("ascii")
 
@@ -92,11 +96,14 @@ def _json_bool(value: bool) -> str:
 def as_text(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bool, keys: "list[KeyState]") -> bytes:
     """A few lines for a person."""
     held = sum(1 for key in keys if key.state == "unlocked")
+    counted = f"{held} unlocked of {len(keys)}" if unlocked else "locked: nothing was unlocked yet"
+    if limits.locked:
+        counted = "locked by a passphrase: agentkeys lock --open"
     lines = [
         f"owner    {owner}  {facts.wallet}".rstrip(),
         f"agent    pid {facts.pid}, up {show_duration(up)}, {facts.socket}",
         f"callers  {'login session ' + facts.session if facts.session else 'every process of this user'}",
-        f"keys     {held} unlocked of {len(keys)}" if unlocked else "keys     locked: nothing was unlocked yet",
+        f"keys     {counted}",
     ]
     if limits.idle:
         lines.append(f"idle     forgets all after {show_duration(limits.idle)} without a use")
