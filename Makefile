@@ -53,7 +53,7 @@ clean: ## remove what the others made
 # --- what the verbs stand on -----------------------------------------------------------------------------------
 
 .PHONY: venvs
-venvs: $(VERSIONS:%=.venvs/%/installed)
+venvs: $(VERSIONS:%=.venvs/%/installed) .venvs/age-vectors/installed
 	@:
 
 # First all but the serial tests, side by side; then those, alone. pytest's 5 is "no such test", which is no failure.
@@ -82,6 +82,15 @@ tested:
 	@.venvs/lint/bin/python -m pip install --quiet --upgrade pip
 	@.venvs/lint/bin/python -m pip install --quiet --editable . --group lint
 	@touch $@
+
+# Test data, as its authors publish it: the lock file holds its hash, and npm runs no script of it.
+.venvs/age-vectors/installed: tests/vectors/age/package.json tests/vectors/age/package-lock.json
+	@echo "making .venvs/age-vectors"
+	@mkdir -p .venvs/age-vectors
+	@cp tests/vectors/age/package.json tests/vectors/age/package-lock.json .venvs/age-vectors/
+	@if command -v npm >/dev/null; then \
+		cd .venvs/age-vectors && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && touch installed; \
+	else echo "no npm here: the published age vectors aren't tested" >&2; fi
 
 .venvs/bench/installed: $(SHIPPED)
 	@echo "making .venvs/bench"

@@ -1,7 +1,10 @@
 """The age binding: seal to recipients, open with an identity.
 
-The format is age-encryption.org/v1: the stock `age` opens what we seal, and we open what it seals.
+The format is age-encryption.org/v1: the stock `age` opens what we seal, and we open what it seals. Only the binary
+form is ours: nothing of a rack is armored, and the binding would take either.
 """
+
+import re
 
 import pyrage
 
@@ -9,6 +12,14 @@ from agentkeys.core.sealed_json import RESTORE_HINT
 from agentkeys.errors import VaultFault
 
 HEADER = b"age-encryption.org/v1\n"
+
+SHAPE = re.compile(
+    rb"age-encryption\.org/v1\n"
+    rb"(?:->(?: [!-~]+)+\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)+"
+    rb"--- [A-Za-z0-9+/]{43}\n"
+)
+"""A whole header, by the grammar of age-encryption.org/v1. The binding opens files whose stanzas lack their last, short
+line, as age did before 1.0; two programs must not read one header in two ways."""
 
 Identity = pyrage.x25519.Identity | pyrage.ssh.Identity | pyrage.plugin.IdentityPluginV1
 Recipient = pyrage.x25519.Recipient | pyrage.ssh.Recipient | pyrage.plugin.RecipientPluginV1
@@ -48,10 +59,13 @@ def open_sealed(data: bytes, identity: Identity, what: str) -> bytes:
     """Decrypt. Raises VaultFault when it is no age file, damaged, or not sealed to this identity; `what` names it."""
     if not data.startswith(HEADER):
         raise VaultFault(f"{what} is no age file", RESTORE_HINT)
+    if not SHAPE.match(data):
+        raise _unopened(what)
     try:
         return pyrage.decrypt(data, [identity])
     except (pyrage.DecryptError, ValueError):
-        raise VaultFault(
-            f"{what} can't be opened: it is damaged, or not sealed to this identity",
-            RESTORE_HINT,
-        ) from None
+        raise _unopened(what) from None
+
+
+def _unopened(what: str) -> VaultFault:
+    return VaultFault(f"{what} can't be opened: it is damaged, or not sealed to this identity", RESTORE_HINT)

@@ -201,6 +201,7 @@ def _make_sealed(making: Making) -> OpenIdentity:
 def _open_sealed(root: str, owner: str, means: Means) -> OpenIdentity:
     path = paths.identity(root, owner)
     data = identity.read_private(path)
+    identity_sealed.check_header(data, path)  # nobody is asked for what can't open it
     for _ in range(identity.PASSPHRASE_TRIES):
         passphrase = means.ask(f"passphrase for {owner}: ").decode("utf-8", "surrogateescape")
         text = identity_sealed.unseal(data, passphrase, path)

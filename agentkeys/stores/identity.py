@@ -25,6 +25,9 @@ BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 PREFIX = "AGE-SECRET-KEY-1"
 
+HYBRID_PREFIX = "AGE-SECRET-KEY-PQ-1"
+"""MLKEM768-X25519, by `age-keygen -pq` since age 1.3; the binding knows neither it nor its stanzas."""
+
 
 class OpenIdentity:
     """A private identity in memory, for the life of one worker."""
@@ -63,10 +66,15 @@ def read_private(path: str) -> bytes:
 
 
 def parse_file(data: bytes, what: str) -> OpenIdentity:
-    """The X25519 identity in age-keygen's file format, or alone. Raises VaultFault; `what` names the source."""
+    """The X25519 identity in age-keygen's file format, or alone, the first if there are more.
+
+    Raises VaultFault; `what` names the source.
+    """
     for line in data.decode("ascii", "replace").splitlines():
         if line.startswith(PREFIX):
             return _parse_x25519(line.strip(), what)
+        if line.startswith(HYBRID_PREFIX):
+            raise VaultFault(f"{what} holds a hybrid identity, which agentkeys can't use", "age-keygen -o identity.key")
     raise VaultFault(f"{what} holds no age identity", RESTORE_HINT)
 
 

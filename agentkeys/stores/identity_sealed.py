@@ -4,6 +4,8 @@ scrypt protects the identity only; manifest and values are sealed to its X25519 
 one stretching for each verb that opens it, and an unlocked agent none.
 """
 
+import re
+
 import pyrage
 
 from agentkeys.errors import Locked, VaultFault
@@ -12,8 +14,14 @@ MAX_WORK_FACTOR = 20
 """log2 of scrypt's N: 1 GiB and 3 s. More than the binding ever chooses, and refused from the header: a rack that
 somebody else wrote must not be able to stop the machine (age-encryption.org/v1, scrypt recipient stanza)."""
 
-MAX_HEADER = 1024
-"""Bytes looked at to find the stanza: an scrypt header has one."""
+SHAPE = re.compile(
+    rb"age-encryption\.org/v1\n"
+    rb"-> scrypt [A-Za-z0-9+/]{21}[AQgw] ([1-9][0-9]*)\n"  # a salt of 16 bytes, a factor without leading zero
+    rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]\n"  # a file key of 16 bytes and its tag of 16
+    rb"--- [A-Za-z0-9+/]{43}\n"
+)
+"""The header that `age -p` writes, to the byte: one scrypt stanza, in canonical base64. So whatever is left for the
+binding to refuse is a wrong passphrase, and asking for it again makes sense."""
 
 
 def seal(identity: str, passphrase: str) -> bytes:
@@ -32,12 +40,11 @@ def unseal(data: bytes, passphrase: str, path: str) -> bytes | None:
 
 def check_header(data: bytes, path: str) -> None:
     """Raise VaultFault unless the file has one scrypt stanza of a bearable factor."""
-    lines = data[:MAX_HEADER].split(b"\n")
-    words = lines[1].split(b" ") if len(lines) > 1 else []
-    if lines[0] != b"age-encryption.org/v1" or words[:2] != [b"->", b"scrypt"] or len(words) != 4:
+    found = SHAPE.match(data)
+    if found is None:
         raise VaultFault(f"{path} is not an identity under a passphrase", "put it back from your backup")
-    factor = words[3]
-    if not factor.isdigit() or len(factor) > 2 or int(factor) > MAX_WORK_FACTOR:
+    factor = found[1]
+    if len(factor) > 2 or int(factor) > MAX_WORK_FACTOR:
         raise VaultFault(
             f"{path} wants more than 2^{MAX_WORK_FACTOR} rounds of scrypt, which agentkeys never writes",
             "somebody else wrote it: put it back from your backup",
