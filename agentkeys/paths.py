@@ -102,6 +102,11 @@ def owner_card(root: str, owner: str) -> str:
     return f"{root}/owners/{owner}.json"
 
 
+def next_card(root: str, owner: str) -> str:
+    """The note of a restore that gives the owner a new identity, while that lasts."""
+    return f"{root}/owners/{owner}.next"
+
+
 def name_link(root: str, name: str) -> str:
     """A symlink whose text is the owner that an alias or a lower-case wallet stands for."""
     return f"{root}/names/{name}"
@@ -115,6 +120,11 @@ def manifest(root: str, owner: str) -> str:
 def identity(root: str, owner: str) -> str:
     """The age identity of an owner that keeps it in a file."""
     return f"{root}/identity/{owner}.key"
+
+
+def next_identity(root: str, owner: str) -> str:
+    """The one that a restore prepares, until the rack is sealed to it."""
+    return f"{root}/identity/{owner}.next"
 
 
 def vault_dir(root: str, owner: str) -> str:

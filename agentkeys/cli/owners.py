@@ -22,6 +22,8 @@ Who = Annotated[str, typer.Argument(metavar="[OWNER]", help="Owner, alias or wal
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask; for scripts.")]
 Label = Annotated[str, typer.Option("--label", metavar="LABEL", help="What you call it: backup, laptop.")]
 
+RESTORE_VIA = "Make a new identity, kept so: keychain, file, ssh, passphrase, env, plugin:NAME."
+
 MAX_CARD = 65536
 """Bytes of a card we read: it is half a page."""
 
@@ -190,8 +192,13 @@ def del_(owner: o.Owner = "", label: Label = "") -> None:
 def restore(
     owner: o.Owner = "",
     identity: Annotated[str, typer.Option("--identity", metavar="FILE", help="A backup recipient's private key.")] = "",
-    via: Annotated[str, typer.Option("--via", metavar="HOW", help="Keep the owner's new identity so.")] = "",
-    pubkey: Annotated[str, typer.Option("--pubkey", metavar="PATH", help="With --via ssh: the public key.")] = "",
+    via: Annotated[str, typer.Option("--via", metavar="HOW", help=RESTORE_VIA)] = "",
+    pubkey: Annotated[
+        str, typer.Option("--pubkey", metavar="KEY", help="The ssh public key's path, or a plugin's recipient.")
+    ] = "",
+    plugin_identity: Annotated[
+        str, typer.Option("--plugin-identity", metavar="FILE", help="What age-plugin-NAME wrote for your key.")
+    ] = "",
     accept_older: Annotated[bool, typer.Option("--accept-older", help="Accept an older copy of the rack.")] = False,
     yes: Yes = False,
 ) -> None:
@@ -201,11 +208,17 @@ def restore(
 
     \b
     agentkeys restore --for vlad --identity backup.key
+    agentkeys restore --for vlad --identity backup.key --via plugin:yubikey --plugin-identity yubi.txt
     agentkeys restore --for vlad --accept-older
     """
     root = home()
     chosen = owner_named(root, owner)
     require_owner(root, chosen)
+    if (via or pubkey or plugin_identity) and not identity:
+        raise UsageFault(
+            "a new identity is only made with a backup's",
+            f"agentkeys restore --for {chosen} --identity backup.key --via {via or 'HOW'}",
+        )
     if identity:
         client.note(f"not verified: anyone who knew the backup's public key could have written this rack of {chosen}")
     elif accept_older:
@@ -213,11 +226,20 @@ def restore(
     if (identity or accept_older) and not yes and prompt("restore it? (yes/no) ") != "yes":
         raise UsageFault("nothing was restored", f"agentkeys restore --for {chosen} --yes …")
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("via", via), ("pubkey", pubkey)]
-    fields += [("identity-path", os.path.abspath(os.path.expanduser(identity)))] if identity else []
+    fields += [("identity-path", _absolute(identity))] if identity else []
+    fields += [("plugin-identity", _absolute(plugin_identity))] if plugin_identity else []
     fields += [("accept-older", "1")] if accept_older else []
     answer = work("restore", fields)
-    o.say(f"restored the rack of {chosen}: {answer.text('keys')} keys" + (", not verified" if identity else ""))
+    kept = f", via {answer.text('via')}" if identity else ""
+    o.say(f"restored the rack of {chosen}{kept}: {answer.text('keys')} keys" + (", not verified" if identity else ""))
     for label in answer.texts("dropped"):
         client.note(f"backup recipient {label} is not sealed to any more; to have it back: agentkeys recipient set")
+    for note in answer.texts("note"):
+        client.note(note)
     if identity:
         o.say(f"next: agentkeys list --for {chosen}")
+
+
+def _absolute(path: str) -> str:
+    """A path for a worker, which stands in another directory."""
+    return os.path.abspath(os.path.expanduser(path))

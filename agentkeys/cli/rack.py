@@ -1,6 +1,7 @@
 """init, set, del, list, unlock: the verbs that open the rack, each through a worker."""
 
 import json
+import os
 import posix
 from typing import Annotated
 
@@ -48,7 +49,8 @@ def init(
     root = home()
     name = refs.check_owner(client.chosen_owner(posix.environ, owner).lower())
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", name), ("via", via), ("pubkey", pubkey)]
-    answer = work("init", [*fields, ("identity-file", identity)])
+    path = os.path.abspath(os.path.expanduser(identity)) if identity else ""
+    answer = work("init", [*fields, ("identity-file", path)])
     facts = {field: value.decode("utf-8", "surrogateescape") for field, value in answer.rows if field != "note"}
     for note in answer.texts("note"):
         client.note(note)

@@ -177,6 +177,15 @@ def remove_file(path: str) -> None:
         raise VaultFault(f"{path} can't be removed: {error.strerror}", f"rm {path}") from None
 
 
+def move_file(source: str, target: str) -> None:
+    """Rename within a directory, and be durable before it returns. Raises VaultFault."""
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        raise VaultFault(f"{source} can't be renamed: {error.strerror}", f"ls -l {source}") from None
+    sync_dir(os.path.dirname(target))
+
+
 def remove_leftovers(directory: str, *prefixes: str) -> None:
     """Remove unfinished files that a crashed writer left; call it under that writer's lock."""
     try:

@@ -54,16 +54,25 @@ def read_card(root: str, owner: str) -> Card | None:
     if data is None:
         return None
     try:
-        found = json.loads(data)
-        recipients = [str(text) for text in found["recipients"]]
-        if not recipients:
-            raise ValueError
-        card = Card(
-            owner, str(found["wallet"]), str(found["via"]), recipients, str(found["key_path"]), str(found["created_at"])
-        )
-        card.aliases = [str(text) for text in found.get("aliases", [])]
+        return card_from_json(owner, json.loads(data))
     except (ValueError, KeyError, TypeError, RecursionError):
         raise VaultFault(f"{path} is damaged", f"agentkeys init --for {owner}") from None
+
+
+def card_from_json(owner: str, found: "dict[str, object]") -> Card:
+    """The card in what as_json() made. Raises ValueError, KeyError, TypeError for anything else."""
+    recipients, aliases = found["recipients"], found.get("aliases", [])
+    if not isinstance(recipients, list) or not recipients or not isinstance(aliases, list):
+        raise ValueError
+    card = Card(
+        owner,
+        str(found["wallet"]),
+        str(found["via"]),
+        [str(text) for text in recipients],
+        str(found["key_path"]),
+        str(found["created_at"]),
+    )
+    card.aliases = [str(text) for text in aliases]
     return card
 
 

@@ -9,8 +9,6 @@ plugin:NAME   on hardware or elsewhere, through age-plugin-NAME
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from agentkeys import paths
 from agentkeys.core import refs
@@ -18,7 +16,7 @@ from agentkeys.core.sealed_json import RESTORE_HINT
 from agentkeys.errors import AgentkeysError, Locked, TimedOut, UsageFault, VaultFault
 from agentkeys.stores import atomic, identity, identity_plugin, identity_sealed
 from agentkeys.stores.asking import Means
-from agentkeys.stores.card import Card, timestamp
+from agentkeys.stores.card import Card
 from agentkeys.stores.identity import OpenIdentity
 from agentkeys.stores.keychain import open_keychain
 
@@ -30,12 +28,20 @@ HUMANLESS = ("keychain", "file", "ssh")
 
 
 class Making:
-    """What `init` was asked for."""
+    """What `init` or `restore` was asked for."""
 
     def __init__(self, root: str, owner: str, means: Means) -> None:
         self.root = root
         self.owner = owner
         self.means = means
+        self.path = paths.identity(root, owner)
+        """Where a file goes."""
+        self.slot = slot(owner)
+        """The keychain's account."""
+        self.command = f"agentkeys init --for {owner}"
+        """What hints say to run again."""
+        self.file_option = "--identity"
+        """What that command calls identity_file."""
         self.via = ""
         """As --via says it; "" leaves it to us: keychain first, file otherwise."""
         self.pubkey = ""
@@ -64,50 +70,54 @@ def make(making: Making) -> Card:
     Raises UsageFault, VaultFault, Locked, TimedOut.
     """
     via = making.via or _usual_via(making)
+    by_plugin = via.startswith("plugin:")
+    if (making.pubkey and not by_plugin and via != "ssh") or (making.identity_file and not by_plugin):
+        raise UsageFault(
+            f"--pubkey goes with ssh and plugin identities, {making.file_option} with a plugin's",
+            f"{making.command} --via ssh --pubkey KEY.pub",
+        )
     if via == "ssh":
         return _make_ssh(making)
-    if via.startswith("plugin:"):
+    if by_plugin:
         return _make_plugin(making, via.removeprefix("plugin:"))
-    if making.pubkey or making.identity_file:
-        raise UsageFault(
-            "--pubkey goes with ssh and plugin identities",
-            f"agentkeys init --for {making.owner} --via ssh --pubkey KEY.pub",
-        )
     if via == "keychain":
         return _card(making, via, _make_in_keychain(making))
     if via == "passphrase":
         return _card(making, via, _make_sealed(making))
     if via == "env":
-        return _card(making, via, _given(making.owner, making.means))
+        return _card(making, via, _given(making.owner, making.means, f"{making.command} --via env"))
     if via != "file":
         known = ", ".join((*VIAS, "plugin:NAME"))
         raise UsageFault(
-            f"no way to keep an identity: {refs.shown(via)}; there is {known}", "agentkeys init --via file"
+            f"no way to keep an identity: {refs.shown(via)}; there is {known}", f"{making.command} --via file"
         )
-    path = paths.identity(making.root, making.owner)
-    if atomic.read_file(path) is None:
-        atomic.make_private_dir(os.path.dirname(path))
-        atomic.write_file(path, making.generate().encode("ascii"))
-    return _card(making, via, identity.open_file(path))
+    if atomic.read_file(making.path) is None:
+        atomic.make_private_dir(os.path.dirname(making.path))
+        atomic.write_file(making.path, making.generate().encode("ascii"))
+    return _card(making, via, identity.open_file(making.path))
 
 
-def open_identity(root: str, card: Card, means: Means) -> OpenIdentity:
-    """The identity that opens a card's rack. Raises Locked, VaultFault, TimedOut, and what `ask` raises."""
+def open_identity(root: str, card: Card, means: Means, path: str = "") -> OpenIdentity:
+    """The identity that opens a card's rack; `path` is where a file of ours lies, if not in its own place.
+
+    Raises Locked, VaultFault, TimedOut, and what `ask` raises.
+    """
+    path = path or paths.identity(root, card.owner)
     if card.via == "ssh":
         return identity.open_ssh(card.key_path, card.recipients[0], means.ask)
     if card.via.startswith("plugin:"):
-        return _open_plugin(root, card, means)
+        return _open_plugin(path, card, means)
     if card.via == "keychain":
         text = open_keychain().read(slot(card.owner))
         if text is None:
             raise VaultFault(f"the keychain holds no {slot(card.owner)} any more", RESTORE_HINT)
         opened = identity.parse_file(text, "the keychain's entry")
     elif card.via == "passphrase":
-        opened = _open_sealed(root, card.owner, means)
+        opened = _open_sealed(path, card.owner, means)
     elif card.via == "env":
-        opened = _given(card.owner, means)
+        opened = _given(card.owner, means, f"agentkeys unlock --for {card.owner}")
     elif card.via == "file":
-        opened = identity.open_file(paths.identity(root, card.owner))
+        opened = identity.open_file(path)
     else:
         raise VaultFault(
             f"{card.owner} keeps its identity in a way this version doesn't know", "pipx upgrade agentkeysd"
@@ -118,26 +128,23 @@ def open_identity(root: str, card: Card, means: Means) -> OpenIdentity:
 
 
 def forget(root: str, card: Card) -> None:
-    """Delete an identity that we keep; an ssh key and a plugin's hardware stay. Raises as open_identity()."""
+    """Delete an identity that we keep, and those it replaced; an ssh key and a plugin's hardware stay.
+
+    What a restore put aside in the keychain stays as well. Raises as open_identity().
+    """
     if card.via == "keychain":
         open_keychain().delete(slot(card.owner))
-    atomic.remove_file(paths.identity(root, card.owner))
-
-
-@contextmanager
-def set_aside(root: str, card: Card) -> Iterator[None]:
-    """Make room for a new identity: one of ours that can't be opened is kept beside, and put back if none is made."""
     path = paths.identity(root, card.owner)
-    beside = f"{path}.lost-{timestamp().replace(':', '')}"
-    moved = paths.exists(path)
-    if moved:
-        os.rename(path, beside)
-    try:
-        yield
-    except BaseException:
-        if moved:
-            os.rename(beside, path)
-        raise
+    if os.path.isdir(os.path.dirname(path)):
+        for name in os.listdir(os.path.dirname(path)):
+            if name.startswith(f"{card.owner}.key.lost-"):
+                atomic.remove_file(f"{os.path.dirname(path)}/{name}")
+    atomic.remove_file(path)
+
+
+def is_file(via: str) -> bool:
+    """Whether this kind keeps a file of ours."""
+    return via in ("file", "passphrase") or via.startswith("plugin:")
 
 
 def slot(owner: str) -> str:
@@ -172,23 +179,23 @@ def _usual_via(making: Making) -> str:
 def _make_in_keychain(making: Making) -> OpenIdentity:
     keychain = open_keychain()
     if keychain.state() == "absent":
-        raise VaultFault("there is no keychain here", f"agentkeys init --for {making.owner} --via file")
-    text = keychain.read(slot(making.owner))
+        raise VaultFault("there is no keychain here", f"{making.command} --via file")
+    text = keychain.read(making.slot)
     if text is None:
         text = making.generate().encode("ascii")
-        keychain.write(slot(making.owner), text)
+        keychain.write(making.slot, text)
     return identity.parse_file(text, "the keychain's entry")
 
 
 def _make_sealed(making: Making) -> OpenIdentity:
-    path = paths.identity(making.root, making.owner)
+    path = making.path
     if atomic.read_file(path) is not None:
-        return _open_sealed(making.root, making.owner, making.means)
+        return _open_sealed(path, making.owner, making.means)
     first = making.means.ask(f"new passphrase for {making.owner}: ").decode("utf-8", "surrogateescape")
     if not first:
-        raise UsageFault("an empty passphrase protects nothing", f"agentkeys init --for {making.owner} --via file")
+        raise UsageFault("an empty passphrase protects nothing", f"{making.command} --via file")
     if making.means.ask("the same again: ").decode("utf-8", "surrogateescape") != first:
-        raise UsageFault("the two passphrases differ", f"agentkeys init --for {making.owner} --via passphrase")
+        raise UsageFault("the two passphrases differ", f"{making.command} --via passphrase")
     text = making.generate()
     atomic.make_private_dir(os.path.dirname(path))
     sealed = identity_sealed.seal(text, first)
@@ -198,8 +205,7 @@ def _make_sealed(making: Making) -> OpenIdentity:
     return identity.parse_file(text.encode("ascii"), path)
 
 
-def _open_sealed(root: str, owner: str, means: Means) -> OpenIdentity:
-    path = paths.identity(root, owner)
+def _open_sealed(path: str, owner: str, means: Means) -> OpenIdentity:
     data = identity.read_private(path)
     identity_sealed.check_header(data, path)  # nobody is asked for what can't open it
     for _ in range(identity.PASSPHRASE_TRIES):
@@ -210,11 +216,11 @@ def _open_sealed(root: str, owner: str, means: Means) -> OpenIdentity:
     raise identity_sealed.wrong_passphrase(f"the identity of {owner}")
 
 
-def _given(owner: str, means: Means) -> OpenIdentity:
+def _given(owner: str, means: Means, command: str) -> OpenIdentity:
     if not means.given:
         raise Locked(
             f"the identity of {owner} comes from AGENTKEYS_IDENTITY, which is unset",
-            f'AGENTKEYS_IDENTITY="$(cat identity.key)" agentkeys unlock --for {owner}',
+            f'AGENTKEYS_IDENTITY="$(cat identity.key)" {command}',
         )
     return identity.parse_file(means.given, "AGENTKEYS_IDENTITY")
 
@@ -222,7 +228,7 @@ def _given(owner: str, means: Means) -> OpenIdentity:
 def _make_ssh(making: Making) -> Card:
     public = os.path.expanduser(making.pubkey or "~/.ssh/id_ed25519.pub")
     if not os.path.isabs(public):
-        raise UsageFault("the ssh key's path is not absolute", 'agentkeys init --via ssh --pubkey "$PWD/key.pub"')
+        raise UsageFault("the ssh key's path is not absolute", f'{making.command} --via ssh --pubkey "$PWD/key.pub"')
     private = identity.ssh_private_path(public)
     recipient = identity.read_ssh_recipient(public if public != private else public + ".pub")
     return Card(making.owner, "", "ssh", [recipient], private)
@@ -230,14 +236,11 @@ def _make_ssh(making: Making) -> Card:
 
 def _make_plugin(making: Making, name: str) -> Card:
     identity_plugin.require_plugin(name)
-    path = paths.identity(making.root, making.owner)
-    data = atomic.read_file(path)
+    again = f"{making.command} --via plugin:{name} {making.file_option} FILE"
+    data = atomic.read_file(making.path)
     if data is None:
         if not making.identity_file:
-            raise UsageFault(
-                f"name the file that age-plugin-{name} wrote for your key",
-                f"agentkeys init --for {making.owner} --via plugin:{name} --identity FILE",
-            )
+            raise UsageFault(f"name the file that age-plugin-{name} wrote for your key", again)
         source = os.path.expanduser(making.identity_file)
         text = atomic.read_file(source, identity.MAX_KEY_FILE)
         if text is None:
@@ -245,19 +248,16 @@ def _make_plugin(making: Making, name: str) -> Card:
         found = identity_plugin.PluginIdentity(text.decode("ascii", "replace"), source)
         found.recipient = making.pubkey or found.recipient
         if not found.recipient.startswith(f"age1{name}1"):
-            raise UsageFault(
-                f"{source} doesn't name its recipient", f"agentkeys init --via plugin:{name} --pubkey age1{name}1…"
-            )
+            raise UsageFault(f"{source} doesn't name its recipient", f"{again} --pubkey age1{name}1…")
         found.root = os.urandom(identity_plugin.ROOT_SIZE)
-        atomic.make_private_dir(os.path.dirname(path))
-        atomic.write_file(path, found.to_text().encode("ascii"))
+        atomic.make_private_dir(os.path.dirname(making.path))
+        atomic.write_file(making.path, found.to_text().encode("ascii"))
     else:
-        found = identity_plugin.PluginIdentity(data.decode("ascii", "replace"), path)
+        found = identity_plugin.PluginIdentity(data.decode("ascii", "replace"), making.path)
     return Card(making.owner, "", f"plugin:{name}", [found.recipient], "")
 
 
-def _open_plugin(root: str, card: Card, means: Means) -> OpenIdentity:
-    path = paths.identity(root, card.owner)
+def _open_plugin(path: str, card: Card, means: Means) -> OpenIdentity:
     found = identity_plugin.PluginIdentity(identity.read_private(path).decode("ascii", "replace"), path)
     name = card.via.removeprefix("plugin:")
     callbacks = identity_plugin.Callbacks(means.ask)

@@ -13,7 +13,7 @@ from agentkeys.core import derive, manifest
 from agentkeys.core.manifest import Manifest
 from agentkeys.core.sealed_json import RESTORE_HINT
 from agentkeys.errors import Locked, UsageFault, VaultFault
-from agentkeys.stores import age, atomic, wallet_key
+from agentkeys.stores import age, atomic, succession, wallet_key
 from agentkeys.stores.asking import Means
 from agentkeys.stores.card import Card, no_owner, publish, read_card
 from agentkeys.stores.identities import open_identity
@@ -143,10 +143,11 @@ def sweep(root: str, owner: str) -> None:
 
 
 def open_rack(root: str, owner: str, means: Means | None = None) -> Rack:
-    """The owner's rack, with the identity its card names.
+    """The owner's rack, with the identity its card names. Never called under the rack's lock.
 
     Raises UsageFault for no such owner, VaultFault, Locked, and what `means` raises.
     """
+    succession.settle_if_needed(root, owner)
     card = read_card(root, owner)
     if card is None:
         raise no_owner(root, owner)

@@ -7,7 +7,7 @@ from agentkeys import client, paths
 from agentkeys.core import refs, wallet
 from agentkeys.core.manifest import Manifest
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
-from agentkeys.stores import atomic, identities, inventory, wallet_key
+from agentkeys.stores import atomic, identities, inventory, succession, wallet_key
 from agentkeys.stores.card import Card, no_owner, publish, read_card
 from agentkeys.stores.keychain import locked, open_keychain
 from agentkeys.stores.rack import Rack, sweep, write_unclaimed
@@ -33,6 +33,7 @@ def init(job: Job) -> Rows:
     with atomic.FileLock(paths.rack_lock(root, owner)):
         inventory.prepare(root)
         sweep(root, owner)
+        succession.settle(root, owner)
         card = read_card(root, owner)
         making.may_generate = not paths.exists(paths.manifest(root, owner))
         if card is None:
@@ -91,6 +92,7 @@ def alias(job: Job) -> Rows:
     root, owner = job.text("home"), job.text("owner")
     name = refs.check_owner(job.text("alias").lower())
     with atomic.FileLock(paths.rack_lock(root, owner)):
+        succession.settle(root, owner)
         card = read_card(root, owner)
         if card is None:
             raise no_owner(root, owner)
@@ -126,11 +128,13 @@ def remove(job: Job) -> Rows:
     """
     root, owner = job.text("home"), job.text("owner")
     with atomic.FileLock(paths.rack_lock(root, owner)):
+        succession.settle(root, owner)
         card = read_card(root, owner)
         if card is None:
             raise no_owner(root, owner)
         _require_open_keychain(root, card)
         _stop_agents(root, owner)
+        sweep(root, owner)
         atomic.remove_file(paths.manifest(root, owner))
         place = Place(owner, paths.vault_dir(root, owner), b"", lambda data: data, lambda data, _what: data)
         for name in OURS:
@@ -138,6 +142,7 @@ def remove(job: Job) -> Rows:
         for directory in (paths.vault_dir(root, owner), paths.inventory_dir(root, owner)):
             shutil.rmtree(directory, ignore_errors=not os.path.isdir(directory))
         atomic.remove_file(paths.state_file(root, owner))
+        succession.drop(root, owner)
         identities.forget(root, card)
         for name in filter(None, (card.wallet.lower(), *card.aliases)):
             atomic.remove_file(paths.name_link(root, name))

@@ -9,7 +9,7 @@ from agentkeys.core import refs
 from agentkeys.core.manifest import Manifest
 from agentkeys.core.secret import Secret
 from agentkeys.errors import AgentkeysError, UsageFault, VaultFault
-from agentkeys.stores import age, atomic, identities, identity, inventory
+from agentkeys.stores import age, atomic, identities, identity, inventory, succession
 from agentkeys.stores.audit_log import AuditLog
 from agentkeys.stores.card import Card, no_owner, publish, read_card
 from agentkeys.stores.identity import OpenIdentity
@@ -104,11 +104,12 @@ def restore(job: Job) -> Rows:
     has agreed to that before this job began. Raises UsageFault, VaultFault, Locked.
     """
     root, owner = job.text("home"), refs.check_owner(job.text("owner"))
-    card = read_card(root, owner)
-    if card is None:
-        raise no_owner(root, owner)
     source = job.text("identity-path", "")
     with atomic.FileLock(paths.rack_lock(root, owner)):
+        succession.settle(root, owner)
+        card = read_card(root, owner)
+        if card is None:
+            raise no_owner(root, owner)
         if not source:
             return _accept_older(Rack(root, owner, identities.open_identity(root, card, job.means())), job)
         return _from_backup(root, card, _open_backup(source, job), job)
@@ -147,8 +148,24 @@ def _from_backup(root: str, card: Card, backup: OpenIdentity, job: Job) -> Rows:
             f"{path} is version {found.version}, and this machine has seen {seen}",
             f"agentkeys restore --for {owner} --identity {job.text('identity-path')} --accept-older",
         )
-    own = _own_identity(root, card, job)  # from here on the identity is another one
-    card.recipients = [own.recipient]
+    own = None if job.text("via", "") else _kept(root, card, job)
+    if own is not None:
+        rows = _seal_to(root, card, own, found, backup)
+        publish(root, card)
+        return rows
+    making = _making(root, card, job)
+    with succession.succeeding(root, card, data, making.via) as succeeding:
+        made, own = succession.make_next(making)
+        made.wallet, made.aliases, made.created = card.wallet, card.aliases, card.created
+        succeeding.announce(made)
+        return _seal_to(root, made, own, found, backup, making.notes)
+
+
+def _seal_to(
+    root: str, card: Card, own: OpenIdentity, found: Manifest, backup: OpenIdentity, notes: "list[str] | None" = None
+) -> Rows:
+    """Seal an unverified rack, which `backup` opened, to its owner as `card` says."""
+    owner = card.owner
     lost = Place(
         owner,
         paths.vault_dir(root, owner),
@@ -156,42 +173,46 @@ def _from_backup(root: str, card: Card, backup: OpenIdentity, job: Job) -> Rows:
         lambda _data: b"",
         lambda sealed, what: age.open_sealed(sealed, backup.decryptor, what),
     )
-    rack = Rack(root, owner, own)
-    found.version = max(found.version, seen)
+    found.version = max(found.version, seen_version(root, owner))
     found.recipients, found.via = card.recipients, card.via
     # Not verified, so only the backup that the person holds is sealed to again; others may be the writer's own.
     dropped = [label for label, text in found.backups.items() if text != backup.recipient]
     found.backups = {label: text for label, text in found.backups.items() if text == backup.recipient}
-    reseal(rack, found, "restore", "not verified", lost)
-    publish(root, card)
+    reseal(Rack(root, owner, own), found, "restore", "not verified", lost)
     inventory.reconcile(root, owner, list(found.keys))
     return [
         ("owner", owner),
         ("keys", str(len(found.keys))),
         ("effect", "restored"),
+        ("via", card.via),
         *[("dropped", name) for name in dropped],
+        *[("note", note) for note in notes or []],
     ]
 
 
-def _own_identity(root: str, card: Card, job: Job) -> OpenIdentity:
-    """The owner's identity from now on: its own if that still opens, else a new one of the same kind, or --via's."""
-    via = job.text("via", "")
-    if not via:
-        try:
-            return identities.open_identity(root, card, job.means())
-        except AgentkeysError:
-            via = card.via
+def _kept(root: str, card: Card, job: Job) -> OpenIdentity | None:
+    """The owner's own identity, or None when it doesn't open what is sealed to it any more.
+
+    Raises Locked when only a person could tell, and nobody can be asked.
+    """
+    try:
+        opened = identities.open_identity(root, card, job.means())
+    except AgentkeysError:
+        return None
+    return opened if succession.opens_its_own(opened) else None
+
+
+def _making(root: str, card: Card, job: Job) -> identities.Making:
+    """What is asked for: a new identity of the same kind, or as --via says. Raises UsageFault."""
     making = identities.Making(root, card.owner, job.means())
-    making.via, making.pubkey, making.identity_file = via, job.text("pubkey", ""), job.text("new-identity-file", "")
-    if via == "ssh" and not making.pubkey:
+    making.via, making.pubkey = job.text("via", "") or card.via, job.text("pubkey", "")
+    making.identity_file, making.file_option = job.text("plugin-identity", ""), "--plugin-identity"
+    making.command = f"agentkeys restore --for {card.owner} --identity {job.text('identity-path')}"
+    if making.via == "ssh" and not making.pubkey:
         raise UsageFault(
-            "name the ssh key to seal to from now on", f"agentkeys restore --for {card.owner} --pubkey KEY.pub …"
+            "name the ssh key to seal to from now on", f"{making.command} --via ssh --pubkey ~/.ssh/id_ed25519.pub"
         )
-    with identities.set_aside(root, card):
-        made = identities.make(making)
-        opened = making.opened or identities.open_identity(root, made, job.means())
-    card.via, card.key_path, card.recipients = made.via, made.key_path, made.recipients
-    return opened
+    return making
 
 
 def _open_backup(source: str, job: Job) -> OpenIdentity:

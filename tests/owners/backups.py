@@ -24,6 +24,11 @@ def sealed_files(seat: Seat) -> list[Path]:
     return [root / f"host.{seat.owner}.yml.age", *sorted((root / "vault" / seat.owner).glob("*.age"))]
 
 
+def own(seat: Seat) -> Path:
+    """The owner's identity file."""
+    return seat.home.root / "identity" / f"{seat.owner}.key"
+
+
 def versions(seat: Seat) -> int:
     """The version this machine has seen."""
     (path,) = (seat.home.root / "state").glob(f"*/{seat.owner}.json")

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.agent.seat import Seat, locked, rack, seat, template
+from tests.owners.backups import backup_key
 from tests.owners.bus import Bus, keyring, session_bus
+from tests.owners.plugins import free, plugin
 from tests.support.homes import Home
+from tests.support.plugin import Plant
 from tests.support.runner import Runner
 from tests.support.uids import require
 
-__all__ = ["locked", "rack", "seat", "template"]
+__all__ = ["free", "locked", "plugin", "rack", "seat", "template"]
 
 
 @pytest.fixture
@@ -36,3 +39,13 @@ def wallet(bus: Bus) -> Iterator[Bus]:
 def human(home: Home, cli: Runner) -> Seat:
     """Owner human, not made yet."""
     return Seat(home, cli, {})
+
+
+@pytest.fixture
+def backed(rack: Seat, canary: Plant) -> tuple[Seat, Path]:
+    """A rack with a large value and a backup recipient; the backup's key."""
+    rack.values["LARGE"] = canary("LARGE", suffix=bytes(range(256)) * 100)
+    rack.set("LARGE", rack.values["LARGE"])
+    key, public = backup_key(rack)
+    rack.cli("recipient", "set", "--pubkey", public, check=True)
+    return rack, key

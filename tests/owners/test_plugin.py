@@ -1,64 +1,13 @@
 """An identity behind an age plugin, with a stand-in that speaks the real protocol."""
 
-import os
-import secrets
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.agent.seat import Seat
+from tests.owners.plugins import INSTALLED, key_file
 from tests.owners.tty import converse
 from tests.support.plugin import Plant
-from tests.support.uids import exclusive, require
-
-INSTALLED = Path("/usr/local/bin/age-plugin-akteststub")
-ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-
-
-def bech32(prefix: str, data: bytes) -> str:
-    """BIP 173."""
-    bits = "".join(f"{byte:08b}" for byte in data)
-    bits += "0" * (-len(bits) % 5)
-    words = [int(bits[at : at + 5], 2) for at in range(0, len(bits), 5)]
-    spread = [ord(letter) >> 5 for letter in prefix] + [0] + [ord(letter) & 31 for letter in prefix]
-    check = 1
-    for value in spread + words + [0] * 6:
-        top = check >> 25
-        check = (check & 0x1FFFFFF) << 5 ^ value
-        for number, constant in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
-            check ^= constant if top >> number & 1 else 0
-    check ^= 1
-    words += [check >> 5 * (5 - number) & 31 for number in range(6)]
-    return prefix + "1" + "".join(ALPHABET[word] for word in words)
-
-
-def key_file(seat: Seat, asks: bool = False) -> Path:
-    """What the plugin's own tool would write."""
-    key = bytes([asks]) + secrets.token_bytes(15)
-    path = seat.home.path / "plugin.txt"
-    identity = bech32("age-plugin-akteststub-", key).upper()
-    path.write_text(f"# recipient: {bech32('age1akteststub', key)}\n{identity}\n")
-    return path
-
-
-@pytest.fixture
-def free(run: object) -> Iterator[None]:
-    """Nobody else uses the plugin's place meanwhile; nothing is left there."""
-    require(os.geteuid() == 0, "root, to install a plugin where only root writes")
-    with exclusive(Path("/tmp/ak-plugin.lock")):
-        INSTALLED.unlink(missing_ok=True)
-        yield
-        INSTALLED.unlink(missing_ok=True)
-
-
-@pytest.fixture
-def plugin(free: None) -> Path:
-    """The stand-in, installed."""
-    shutil.copy(Path(__file__).with_name("stub.py"), INSTALLED)
-    INSTALLED.chmod(0o755)
-    return INSTALLED
 
 
 def init(seat: Seat, path: Path) -> tuple[str, ...]:
@@ -110,6 +59,13 @@ def test_a_plugin_that_went_away_is_exit_7(plugin: Path, human: Seat) -> None:
     kept.rename(plugin)
     assert done.code == 7
     assert b"/usr/local/bin" in done.err
+    human.cli("list", check=True)
+
+
+def test_the_plugins_file_is_found_from_where_the_caller_stands(plugin: Path, human: Seat) -> None:
+    """`--identity yubi.txt` in its own directory; the worker stands elsewhere."""
+    path = key_file(human)
+    human.cli("init", "--via", "plugin:akteststub", "--identity", path.name, cwd=path.parent, check=True)
     human.cli("list", check=True)
 
 

@@ -7,24 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.agent.seat import Seat
-from tests.owners.backups import assert_values, backup_key, opens, sealed_files, versions
+from tests.owners.backups import assert_values, backup_key, opens, own, sealed_files, versions
 from tests.owners.tty import converse
-from tests.support.plugin import Plant
-
-
-@pytest.fixture
-def backed(rack: Seat, canary: Plant) -> tuple[Seat, Path]:
-    """A rack with a large value and a backup recipient; the backup's key."""
-    rack.values["LARGE"] = canary("LARGE", suffix=bytes(range(256)) * 100)
-    rack.set("LARGE", rack.values["LARGE"])
-    key, public = backup_key(rack)
-    rack.cli("recipient", "set", "--pubkey", public, check=True)
-    return rack, key
-
-
-def own(seat: Seat) -> Path:
-    """The owner's identity file."""
-    return seat.home.root / "identity" / "human.key"
 
 
 def test_a_lost_identity_is_replaced_and_the_rack_is_back(backed: tuple[Seat, Path], tmp_path: Path) -> None:
