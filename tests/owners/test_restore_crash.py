@@ -65,7 +65,8 @@ class Restore:
     def run(self, *options: str) -> int:
         """The worker under strace; its exit code. Not the plugins that it starts."""
         runner = self.seat.cli.with_prefix("strace", "-qq", *options, sys.executable, "-I", WORKER)
-        child = runner.start(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        env = {"TMPDIR": str(self.place)}  # the binding makes a directory for each plugin, and a kill leaves it
+        child = runner.start(env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         child.communicate(self.job, timeout=60)
         return child.returncode
 
