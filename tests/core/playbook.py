@@ -112,6 +112,8 @@ class Playbook:
         self.hint = ""
         self.why = ""
         """The reason in the last audit line."""
+        self.wait = 0
+        """Milliseconds that the last reply is held back."""
         self.wiped: list[Secret] = []
         """Every secret that was overwritten so far."""
         self.sealed: list[Secret] = []
@@ -164,6 +166,7 @@ class Playbook:
             return [wipe(*values)] if values else []
         if isinstance(effect, Reply):
             fields = [bytes(field) for field in effect.fields]
+            self.wait = effect.wait
             if fields[0] != b"error":
                 return [("secret reply" if effect.secret else "reply", effect.conn, *fields)]
             assert fields[1] == b"code"

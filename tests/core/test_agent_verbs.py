@@ -25,7 +25,7 @@ OTHER_SESSION = Peer(PEER.uid, PEER.pid, "a process of another login session")
 
 VERBS = (
     "ping", "query", "get", "exec", "status", "relock", "unlock", "unlock-add", "unlock-keep", "unlock-commit",
-    "replace", "forget", "stop",
+    "replace", "forget", "lock", "open", "stop",
 )  # fmt: skip
 
 REFUSED = {
