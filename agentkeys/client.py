@@ -46,6 +46,19 @@ SO_PEERCRED, UCRED_SIZE = 17, 12
 SOL_LOCAL, LOCAL_PEERCRED, LOCAL_PEERPID, XUCRED_SIZE = 0, 1, 2, 76
 """macOS, sys/un.h: cr_uid is the second u32 of struct xucred. Not run on a Mac."""
 
+EVALUATED = ("agent", "source")
+"""The verbs whose output a shell runs, so that a failure must print a command that fails."""
+
+SHELLS = {
+    **dict.fromkeys("sh ash bash dash ksh lksh mksh oksh pdksh yash zsh".split(), "sh"),
+    **dict.fromkeys(("csh", "tcsh", "bsd-csh"), "csh"),
+    "fish": "fish",
+}
+"""The dialect of each shell, by its program's name without a version."""
+
+MULTICALL = ("busybox", "toybox")
+"""Programs that are a shell by the name they were called by."""
+
 PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-")
 """Bytes that survive an unquoted `eval $(…)` in every shell."""
 
@@ -234,6 +247,10 @@ class Options:
         self.json = False
         self.clean_env = False
         self.no_repo = False
+        self.shell = ""
+        """The dialect to print, or "" for that of the calling shell."""
+        self.strict = False
+        self.lenient = False
         self.command: list[str] = []
 
 
@@ -353,11 +370,11 @@ def main(argv: "list[str]") -> int | None:
     except (Unclear, NoAgent):
         return None
     except AgentkeysError as fault:
-        return complain(fault, evaluated=options.verb == "agent")
+        return complain(fault, evaluated=options.verb in EVALUATED)
     except KeyboardInterrupt:
-        return interrupted(evaluated=options.verb == "agent")
+        return interrupted(evaluated=options.verb in EVALUATED)
     except Exception as fault:  # noqa: BLE001 - the last line of defence, which reports a bug
-        return complain(bug(fault), evaluated=options.verb == "agent")
+        return complain(bug(fault), evaluated=options.verb in EVALUATED)
 
 
 def complain(fault: AgentkeysError, evaluated: bool = False) -> int:
@@ -436,14 +453,23 @@ _TEXT_OPTIONS = {
     "--sock": "sock",
     "--env": "env",
     "--org": "org",
+    "--shell": "shell",
 }
-_FLAGS = {"--json": "json", "--clean-env": "clean_env", "--no-repo": "no_repo"}
+_FLAGS = {
+    "--json": "json",
+    "--clean-env": "clean_env",
+    "--no-repo": "no_repo",
+    "--strict": "strict",
+    "--lenient": "lenient",
+}
+_DIALECT_FLAGS = {"-s": "sh", "-c": "csh"}
 _ACCEPTED = {
     "exec": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--clean-env", "--no-repo"),
     "get": ("--for", "--owner", "--sock", "--env", "--org", "--key"),
     "status": ("--for", "--owner", "--sock", "--json"),
     "relock": ("--for", "--owner", "--key", "--env", "--json"),
-    "agent": ("--for", "--owner"),
+    "agent": ("--for", "--owner", "--shell"),
+    "source": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--shell", "--strict", "--lenient"),
 }
 
 
@@ -464,7 +490,8 @@ def parse(argv: "list[str]") -> Options | None:
             if verb == "exec" and word and word[0] != "-":
                 options.command = argv[at - 1 :]
                 break
-            if verb == "agent" and word == "-s":
+            if verb == "agent" and word in _DIALECT_FLAGS and options.shell in ("", _DIALECT_FLAGS[word]):
+                options.shell = _DIALECT_FLAGS[word]
                 continue
             if verb != "get" or word[:1] in ("-", "") or options.keys:
                 return None
@@ -483,10 +510,50 @@ def parse(argv: "list[str]") -> Options | None:
                 return None
             if name == "--key":
                 options.keys.append(value)
+            elif name == "--shell":
+                value = dialect_named(value)
+                if not value or options.shell not in ("", value):
+                    return None
+                options.shell = value
             else:
                 setattr(options, _TEXT_OPTIONS[name], value)
     plain = (verb != "exec" or options.command) and (verb != "get" or len(options.keys) == 1)
+    plain = plain and not (options.strict and options.lenient)
     return options if plain and (verb != "relock" or len(options.keys) < 2) else None
+
+
+def dialect_of(program: str) -> str:
+    """The dialect of a shell by its program's path or name, such as /usr/bin/zsh-5.9; "" for what is none we know."""
+    name = program.rpartition("/")[2].partition(" ")[0]  # /proc's " (deleted)", after an upgrade
+    return SHELLS.get(name.lstrip("-").rstrip("0123456789.-"), "")
+
+
+def dialect_named(text: str) -> str:
+    """The dialect that --shell means: one of ours, or the shell that speaks it; "" for none."""
+    return "json" if text == "json" else dialect_of(text)
+
+
+def calling_shell(environ: "dict[bytes, bytes]") -> str:
+    """The dialect of whoever reads our output: the parent process, if that is a shell, else $SHELL's, else sh.
+
+    $SHELL is the login shell, and says nothing of a fish that was started by hand. Raises Unclear on macOS, where
+    looking at a process takes more than reading a file.
+    """
+    if paths.MACOS:
+        raise Unclear
+    parent = f"/proc/{posix.getppid()}"
+    try:
+        program = posix.readlink(f"{parent}/exe")
+    except OSError:
+        program = ""  # another user's, or in another pid namespace
+    if not program or program.rpartition("/")[2] in MULTICALL:
+        program = paths.read_small(f"{parent}/comm").decode("ascii", "replace").rstrip("\n")
+    return dialect_of(program) or login_shell(environ)
+
+
+def login_shell(environ: "dict[bytes, bytes]") -> str:
+    """The dialect of $SHELL, else sh."""
+    return dialect_of(paths.env_text(environ, b"SHELL")) or "sh"
 
 
 def _where(options: Options) -> "list[bytes]":
@@ -499,12 +566,14 @@ def _where(options: Options) -> "list[bytes]":
             fields += [b"env", options.env.encode("ascii")]
         if options.org:
             fields += [b"org", options.org.encode("ascii")]
+        if options.lenient:
+            fields += [b"lenient", b"1"]
     except UnicodeEncodeError:
         raise UsageFault("keys, envs and orgs are named in ASCII", "agentkeys list") from None
     return fields
 
 
-def _ask_keys(connection: Connection, verb: bytes, caller: Caller, options: Options) -> "list[memoryview]":
+def ask_keys(connection: Connection, verb: bytes, caller: Caller, options: Options) -> "list[memoryview]":
     """Ask for values. Before the first unlock only the inventory can tell an absent key from a locked one."""
     try:
         return connection.ask(verb, *_where(options))
@@ -521,7 +590,7 @@ def _ask_keys(connection: Connection, verb: bytes, caller: Caller, options: Opti
 def read_one(options: Options) -> bytes:
     """One value."""
     caller = Caller(options)
-    return bytes(_ask_keys(caller.connect(), b"get", caller, options)[1])
+    return bytes(ask_keys(caller.connect(), b"get", caller, options)[1])
 
 
 def get(options: Options) -> int:
@@ -573,28 +642,41 @@ def report_relocked(slugs: "list[str]", as_json: bool) -> int:
 def agent(options: Options) -> int:
     """Re-use the owner's agent: print what `eval` exports."""
     caller = Caller(options)
+    connection = reuse(caller)
+    return print_exports(connection.path, connection.pid, caller.owner)
+
+
+def reuse(caller: Caller) -> Connection:
+    """A connection to the owner's discoverable agent, which answered. Raises NoAgent, Unclear."""
     connection = discover(caller.environ, caller.root, caller.owner)
     try:
         connection.ask(b"ping")
     except OutcomeUnknown:
         raise Unclear from None  # it hung up: a dying agent, or no agent at all
-    return print_exports(connection.path, connection.pid, caller.owner)
+    return connection
+
+
+def exports(path: str, pid: int, owner: str) -> "list[tuple[bytes, bytes]]":
+    """What `agentkeys agent` exports. Raises UsageFault for a path that no line can carry."""
+    raw = paths.to_bytes(path)
+    if b"\n" in raw or b"\0" in raw:
+        raise UsageFault("the socket's path holds a newline, which no shell line can carry", "unset XDG_RUNTIME_DIR")
+    return [
+        (b"AGENTKEYS_SOCK", raw),
+        (b"AGENTKEYS_AGENT_PID", b"%d" % pid),
+        (b"AGENTKEYS_OWNER", owner.encode("ascii")),
+    ]
 
 
 def print_exports(path: str, pid: int, owner: str) -> int:
     """The sh lines that `agentkeys agent` prints, ssh-agent's shape; quoted only where the path needs it."""
-    raw = paths.to_bytes(path)
-    if b"\n" in raw or b"\0" in raw:
-        raise UsageFault("the socket's path holds a newline, which no shell line can carry", "unset XDG_RUNTIME_DIR")
-    if not PLAIN.issuperset(raw):
-        raw = b"'" + raw.replace(b"'", b"'\\''") + b"'"
-        note('the socket\'s path needs quotes: write eval "$(agentkeys agent)", with the double quotes')
-    lines = (
-        (b"AGENTKEYS_SOCK", raw),
-        (b"AGENTKEYS_AGENT_PID", b"%d" % pid),
-        (b"AGENTKEYS_OWNER", owner.encode("ascii")),
-    )
-    return write_out(b"".join([b"%s=%s; export %s;\n" % (name, value, name) for name, value in lines]))
+    lines = []
+    for name, value in exports(path, pid, owner):
+        quoted = value if PLAIN.issuperset(value) else b"'" + value.replace(b"'", b"'\\''") + b"'"
+        if quoted is not value:
+            note('the socket\'s path needs quotes: write eval "$(agentkeys agent)", with the double quotes')
+        lines.append(b"%s=%s; export %s;\n" % (name, quoted, name))
+    return write_out(b"".join(lines))
 
 
 def exec_(options: Options) -> int:
@@ -602,7 +684,7 @@ def exec_(options: Options) -> int:
     caller = Caller(options)
     environ = _base_environment(caller.environ, options.clean_env)
     program, argv = _find_program(options.command, environ.get(b"PATH", DEFAULT_PATH))
-    fields = _ask_keys(caller.connect(), b"exec", caller, options)
+    fields = ask_keys(caller.connect(), b"exec", caller, options)
     for at in range(0, len(fields), 2):
         environ[bytes(fields[at])] = bytes(fields[at + 1])
     environ[b"AGENTKEYS_OWNER"] = caller.owner.encode("ascii")
@@ -671,3 +753,4 @@ def _become(program: bytes, argv: "list[bytes]", environ: "dict[bytes, bytes]") 
 
 
 VERBS = {"exec": exec_, "get": get, "status": status, "relock": relock, "agent": agent}
+"""The fast verbs; the front door adds those that need what this module may not import."""

@@ -20,6 +20,7 @@ FAMILIES = {
     "list": "rack",
     "unlock": "rack",
     "exec": "inject",
+    "source": "inject",
     "owner": "owners",
     "recipient": "owners",
     "restore": "owners",
@@ -43,6 +44,7 @@ start here
 
 daily
   get        print one value
+  source     set keys in this shell:  eval "$(agentkeys source --key GITHUB_TOKEN)"
   list       what is in the rack
   status     what the agent holds, and for how long
   relock     make the agent forget
@@ -69,13 +71,13 @@ def run(argv: "list[str]") -> int:
     try:
         return _dispatch(verb, argv)
     except AgentkeysError as fault:
-        return client.complain(fault, evaluated=verb == "agent")
+        return client.complain(fault, evaluated=verb in client.EVALUATED)
     except KeyboardInterrupt:
-        return client.interrupted(evaluated=verb == "agent")
+        return client.interrupted(evaluated=verb in client.EVALUATED)
     except BrokenPipeError:
         return errors.MALFUNCTION
     except Exception as fault:  # noqa: BLE001 - the last line of defence, which reports a bug
-        return client.complain(client.bug(fault), evaluated=verb == "agent")
+        return client.complain(client.bug(fault), evaluated=verb in client.EVALUATED)
 
 
 def _dispatch(verb: str, argv: "list[str]") -> int:

@@ -1,4 +1,4 @@
-"""exec and get, where `client` needs help: to explain, to show help, to render JSON."""
+"""exec, get and source, where `client` needs help: to explain, to show help, to render JSON."""
 
 import json
 import os
@@ -8,10 +8,21 @@ import typer
 
 from agentkeys import client
 from agentkeys.cli import options as o
+from agentkeys.cli import shells
 from agentkeys.cli.work import home, no_agent, owner_named
 from agentkeys.errors import NoAgent, UsageFault
+from agentkeys.inject import exports
 
 app = o.new_app()
+
+NamedKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        metavar="NAME[=AS]",
+        help="Only this key, as another variable if you like; may be repeated.",
+    ),
+]
 
 
 @app.command("exec", context_settings={"allow_interspersed_args": False})
@@ -21,14 +32,7 @@ def exec_(
     sock: o.Sock = "",
     env: o.Env = "",
     org: o.Org = "",
-    keys: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--key",
-            metavar="NAME[=AS]",
-            help="Only this key, as another variable if you like; may be repeated.",
-        ),
-    ] = None,
+    keys: NamedKeys = None,
     clean_env: Annotated[
         bool, typer.Option("--clean-env", help="Pass on nothing but HOME, PATH, TERM and the like.")
     ] = False,
@@ -48,6 +52,37 @@ def exec_(
     options.owner = owner_named(root, owner)
     try:
         return client.exec_(options)
+    except NoAgent as fault:
+        raise no_agent(root, options.owner, fault) from None
+
+
+@app.command()
+def source(
+    owner: o.Owner = "",
+    sock: o.Sock = "",
+    env: o.Env = "",
+    org: o.Org = "",
+    keys: NamedKeys = None,
+    shell: o.Shell = "",
+    strict: Annotated[bool, typer.Option("--strict", help="All keys or none, and then fail (the default).")] = False,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Leave out what can't be given, and say so.")] = False,
+) -> int:
+    """Print what sets the owner's unlocked keys in the shell that runs it. One command with keys is safer: exec.
+
+    \b
+    eval "$(agentkeys source --for seaturtle --key GITHUB_TOKEN)"
+    agentkeys source | source     # fish
+    eval "`agentkeys source`"     # csh
+    """
+    if strict and lenient:
+        raise UsageFault("strict and lenient exclude each other", "agentkeys source --lenient")
+    options = o.gather("source", owner, sock, env, org)
+    options.keys, options.lenient = keys or [], lenient
+    options.shell = shells.dialect(sh=False, csh=False, shell=shell, verb="source")
+    root = home()
+    options.owner = owner_named(root, owner)
+    try:
+        return exports.source(options)
     except NoAgent as fault:
         raise no_agent(root, options.owner, fault) from None
 

@@ -6,10 +6,12 @@ import typer
 
 from agentkeys import client, errors
 from agentkeys.cli import options as o
+from agentkeys.cli import shells
 from agentkeys.cli.start import start_agent
 from agentkeys.cli.work import home, no_agent, owner_named, require_owner
 from agentkeys.core import refs
 from agentkeys.errors import NoAgent
+from agentkeys.inject import exports
 
 app = o.new_app()
 
@@ -17,7 +19,9 @@ app = o.new_app()
 @app.command()
 def agent(
     owner: o.Owner = "",
-    _sh: Annotated[bool, typer.Option("-s", help="Print sh commands (the default).")] = False,
+    sh: Annotated[bool, typer.Option("-s", help="Print for sh: --shell sh.")] = False,
+    csh: Annotated[bool, typer.Option("-c", help="Print for csh: --shell csh.")] = False,
+    shell: o.Shell = "",
     kill: Annotated[bool, typer.Option("-k", help="Stop the owner's agent.")] = False,
 ) -> int:
     """Start the owner's agent, or re-use the one that runs, and print what exports its socket.
@@ -26,17 +30,20 @@ def agent(
     eval "$(agentkeys agent)"
     eval "$(agentkeys agent --for seaturtle)"
     eval "$(agentkeys agent -k)"
+    agentkeys agent | source      # fish
+    eval "`agentkeys agent`"      # csh
     """
+    dialect = shells.dialect(sh, csh, shell, "agent")
     root = home()
     name = owner_named(root, owner)
     require_owner(root, name)
     if kill:
-        return _kill(root, name)
+        return _kill(root, name, dialect)
     connection = start_agent(root, name)
-    return client.print_exports(connection.path, connection.pid, name)
+    return exports.print_exports(dialect, connection.path, connection.pid, name)
 
 
-def _kill(root: str, owner: str) -> int:
+def _kill(root: str, owner: str, dialect: str) -> int:
     """Ask the agent to leave; no pid is ever signalled."""
     options = o.gather("agent", owner)
     caller = client.Caller(options)
@@ -44,7 +51,7 @@ def _kill(root: str, owner: str) -> int:
         caller.connect().ask(b"stop")
     except NoAgent as fault:
         raise no_agent(root, owner, fault) from None
-    return client.write_out(b"unset AGENTKEYS_SOCK;\nunset AGENTKEYS_AGENT_PID;\nunset AGENTKEYS_OWNER;\n")
+    return exports.print_unsets(dialect)
 
 
 @app.command()

@@ -12,6 +12,9 @@ Env = Annotated[str, typer.Option("--env", metavar="ENV", help="Which env's keys
 Org = Annotated[str, typer.Option("--org", metavar="ORG", help="Which org's keys; @all is machine-wide.")]
 Key = Annotated[str, typer.Option("--key", metavar="NAME", help="One key, by name or as org.env.NAME.")]
 Keys = Annotated[list[str] | None, typer.Option("--key", metavar="NAME", help="Only these keys; may be repeated.")]
+Shell = Annotated[
+    str, typer.Option("--shell", metavar="SHELL", help="Print for sh, csh, fish or json; default: the calling shell.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -21,11 +21,11 @@ from agentkeys.core.events import (
     UnlockEnded,
 )
 from agentkeys.core.grades import GRADES
-from agentkeys.core.holdings import Held, Injection, NotUnlocked
+from agentkeys.core.holdings import Held, Injection, LeftOut, NotUnlocked
 from agentkeys.core.padlock import OPEN_HINT
 from agentkeys.core.secret import Secret
 from agentkeys.core.state import AgentState, expire, forget_everything, set_timer
-from agentkeys.errors import DENIED, MALFUNCTION, AgentkeysError, Denied, Locked, UsageFault
+from agentkeys.errors import DENIED, MALFUNCTION, Absent, AgentkeysError, Denied, Locked, UsageFault
 
 
 def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
@@ -117,6 +117,7 @@ def _askable(pairs: Pairs) -> "list[str]":
 
 
 _WHERE = frozenset((b"key", b"env", b"org"))
+_EXEC = _WHERE | {b"lenient"}
 
 
 def _where(fields: "dict[bytes, str]") -> "tuple[str, str]":
@@ -137,10 +138,15 @@ def _get(state: AgentState, event: Request, now: int) -> "list[Effect]":
 
 
 def _exec(state: AgentState, event: Request, now: int) -> "list[Effect]":
-    org, env = _where(asked.fields(event.pairs, _WHERE, repeated=b"key"))
+    fields = asked.fields(event.pairs, _EXEC, repeated=b"key")
+    org, env = _where(fields)
     named = _named_keys(event.pairs)
     if not named and env == refs.SUDO_ENV:
         raise UsageFault("sudo keys are only given by name", "agentkeys exec --env sudo --key NAME -- command")
+    if fields.get(b"lenient", "1") != "1":
+        raise UsageFault("lenient is 1, or not there")
+    if b"lenient" in fields:
+        return _exec_lenient(state, event, org, env, now)
     prepared = None if named else state.holdings.prepared.get((org, env))
     if prepared is None:
         prepared = Injection(
@@ -155,13 +161,53 @@ def _exec(state: AgentState, event: Request, now: int) -> "list[Effect]":
     ]
 
 
-def _named(state: AgentState, org: str, env: str, named: "list[str]") -> "list[tuple[str, str, Held]]":
-    """(slug, variable, value) for each NAME or NAME=VARIABLE asked for."""
+def _exec_lenient(state: AgentState, event: Request, org: str, env: str, now: int) -> "list[Effect]":
+    """What can be given; the rest is named in `left-out` fields, which no variable can be called, and in the log."""
+    left_out: LeftOut = []
+    named = _named_keys(event.pairs)
+    held = state.holdings
+    found = _named(state, org, env, named, left_out) if named else held.resolve_all(org, env, left_out)
+    given = []
+    for row in found:
+        try:
+            Injection([row], state.allowed_names)
+        except AgentkeysError as fault:
+            left_out.append((row[0], fault))
+        else:
+            given.append(row)
+    injection = Injection(given, state.allowed_names)
+    uid, pid = event.peer.uid, event.peer.pid
+    effects: list[Effect] = []
+    if given:
+        state.last_use = now
+        effects.append(Audit(event.conn, "exec", uid, pid, injection.slugs, "allow"))
+    if left_out:
+        why = "; ".join([reason.message for _, reason in left_out])
+        effects.append(Audit(event.conn, "exec", uid, pid, [key for key, _ in left_out], "deny", why))
+    for _, reason in left_out:
+        injection.fields += (b"left-out", reason.message.encode("utf-8", "replace"))
+    return [*effects, Reply(event.conn, injection.fields, secret=True)]
+
+
+def _named(
+    state: AgentState, org: str, env: str, named: "list[str]", left_out: "LeftOut | None" = None
+) -> "list[tuple[str, str, Held]]":
+    """(slug, variable, value) for each NAME or NAME=VARIABLE asked for.
+
+    With `left_out`, a key that isn't held goes there, once an unlock told which keys there are.
+    """
     found = []
     for text in named:
         key, equals, rename = text.partition("=")
-        slug, held = state.holdings.resolve(org, env, key)
-        found.append((slug, refs.check_name(rename) if equals else slug.rpartition(".")[2], held))
+        variable = refs.check_name(rename) if equals else key.rpartition(".")[2]
+        try:
+            slug, held = state.holdings.resolve(org, env, key)
+        except (Absent, Locked) as fault:
+            if left_out is None or isinstance(fault, NotUnlocked):
+                raise
+            left_out.append((key, fault))
+        else:
+            found.append((slug, variable, held))
     return found
 
 

@@ -28,6 +28,10 @@ class NotUnlocked(Locked):
         """What `key` can mean, most specific first."""
 
 
+LeftOut = list[tuple[str, AgentkeysError]]
+"""Keys that a lenient `exec` can't give, as slugs or as they were asked for, and why."""
+
+
 class Held:
     """One unlocked value."""
 
@@ -132,10 +136,10 @@ class Holdings:
                 return slug, held
         raise Absent(f"{self.owner} has no key {refs.shown(key)} in env {env}", self.set_hint(key, env))
 
-    def resolve_all(self, org: str, env: str) -> "list[tuple[str, str, Held]]":
+    def resolve_all(self, org: str, env: str, left_out: "LeftOut | None" = None) -> "list[tuple[str, str, Held]]":
         """(slug, name, value) of everything that unlocks brought for `org` and @all in `env` and all; never sudo.
 
-        Raises Locked when one of them expired since, or nothing is held.
+        Raises Locked when one of them expired since, or nothing is held; with `left_out` an expired one goes there.
         """
         orgs, envs = (org, refs.ANY_ORG), (env, refs.ANY_ENV)
         names: dict[str, None] = {}
@@ -150,9 +154,11 @@ class Holdings:
                     if slug in self.held:
                         found.append((slug, name, self.held[slug]))
                     elif slug in self.expired:
-                        raise self._not_held(slug)
+                        if left_out is None:
+                            raise self._not_held(slug)
+                        left_out.append((slug, self._not_held(slug)))
                     break
-        if not found:
+        if not found and not left_out:
             raise Locked(f"nothing is unlocked for {self.owner} in env {env}", self.unlock_hint(env))
         return found
 

@@ -31,6 +31,17 @@ EXPECTED = {
     "agentkeys.wire",
 }
 
+INJECT = {"agentkeys.inject", "agentkeys.inject.dialects", "agentkeys.inject.exports"}
+
+ALSO = {
+    # relock finds every agent through this machine's directory, whose name is a hash.
+    "relock": {"_blake2"},
+    "source": INJECT,
+    "agent -c": INJECT,
+    "agent --shell": INJECT,
+}
+"""What some verbs load beside EXPECTED; a plain `agent` and `agent -s` need no dialect."""
+
 REPLIES = {
     b"exec": (b"TOKEN", b"value"),
     b"get": (b"value", b"value"),
@@ -44,7 +55,12 @@ VERBS = [
     ("get", "TOKEN"),
     ("relock",),
     ("status", "--json"),
+    ("agent",),
     ("agent", "-s"),
+    ("agent", "-c"),
+    ("agent", "--shell", "fish"),
+    ("source",),
+    ("source", "--key", "TOKEN", "--shell", "json", "--lenient"),
 ]
 
 # Reports where the program would leave: it ends by _exit, or becomes the command.
@@ -115,7 +131,7 @@ def stub(home: Home) -> Iterator[StubAgent]:
     agent.close()
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_a_fast_verb_loads_only_what_is_written_here(verb: tuple[str, ...], stub: StubAgent, home: Home) -> None:
     """A new name here is a decision about every script's start-up time."""
     done = subprocess.run(
@@ -125,6 +141,6 @@ def test_a_fast_verb_loads_only_what_is_written_here(verb: tuple[str, ...], stub
         env=home.env,
         cwd="/",
     )
-    assert stub.asked == [b"ping" if verb[0] == "agent" else verb[0].encode()], done.stderr
-    # relock finds every agent through this machine's directory, whose name is a hash.
-    assert set(done.stderr.split()) == EXPECTED | ({"_blake2"} if verb[0] == "relock" else set())
+    asked = {"agent": b"ping", "source": b"exec"}.get(verb[0], verb[0].encode())
+    assert stub.asked == [asked], done.stderr
+    assert set(done.stderr.split()) == EXPECTED | ALSO.get(" ".join(verb[:2]), ALSO.get(verb[0], set()))

@@ -20,6 +20,7 @@ def fast_verbs(place: Place, quick: bool) -> Findings:
     verbs = {
         "exec -- true": ("exec", "--for", place.owner, "--", "true"),
         "get": ("get", "--for", place.owner, "API_KEY_00000"),
+        "source": ("source", "--for", place.owner, "--key", "API_KEY_00000"),
         "status": ("status", "--for", place.owner),
         "agent, re-use": ("agent", "--for", place.owner),
         "relock": ("relock", "--for", place.idle_owner),

@@ -16,6 +16,7 @@ NAMES = (
     "key",
     "env",
     "org",
+    "lenient",
     "format",
     "vault",
     "ttl",
@@ -33,7 +34,7 @@ NAMES = (
     "renew",
     *SLUGS,
 )
-TEXTS = ("A", "B", "C=D", "all", "prod", "sudo", "@all", "json", "0", "60", "", *SLUGS, "\n".join(SLUGS))
+TEXTS = ("A", "B", "C=D", "all", "prod", "sudo", "@all", "json", "0", "1", "60", "", *SLUGS, "\n".join(SLUGS))
 
 fields = st.lists(
     st.tuples(

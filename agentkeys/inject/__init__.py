@@ -1,0 +1,1 @@
+"""What a shell is given to run: the dialects, and the verbs that print them."""

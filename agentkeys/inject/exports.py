@@ -1,0 +1,116 @@
+"""The verbs that print what a shell runs: `source`, and `agent` for a shell other than sh.
+
+Rule 1: all is rendered before a byte is printed, so that a failure prints `false;` and nothing else.
+Rule 2: the values come from the agent, by the request that `exec` makes; nothing is decrypted or started.
+"""
+
+import posix
+
+from agentkeys import client
+from agentkeys.errors import ABSENT, LOCKED, AgentkeysError, Denied, UsageFault
+from agentkeys.inject.dialects import DIALECTS, PLAIN
+
+EVAL = {"sh": 'eval "$(agentkeys source)"', "csh": 'eval "`agentkeys source`"', "fish": "agentkeys source | source"}
+"""How each shell takes what `source` prints."""
+
+Given = list[tuple[str, bytes]]
+"""Variables and their values."""
+
+
+def agent(options: client.Options) -> int:
+    """Re-use the owner's agent, and print its exports in the dialect of `options.shell`."""
+    caller = client.Caller(options)
+    connection = client.reuse(caller)
+    return print_exports(options.shell, connection.path, connection.pid, caller.owner)
+
+
+def print_exports(shell: str, path: str, pid: int, owner: str) -> int:
+    """What `agentkeys agent` prints. Raises UsageFault for a path that the dialect can't carry."""
+    if shell == "sh":
+        return client.print_exports(path, pid, owner)
+    dialect = DIALECTS[shell]
+    exports = client.exports(path, pid, owner)
+    text = dialect.join([dialect.export(name.decode("ascii"), value) for name, value in exports])
+    if shell == "csh" and not PLAIN.issuperset(exports[0][1]):
+        client.note('the socket\'s path needs quotes: write eval "`agentkeys agent`", with the double quotes')
+    return client.write_out(text)
+
+
+def print_unsets(shell: str) -> int:
+    """What `agentkeys agent -k` prints."""
+    dialect = DIALECTS[shell]
+    names = ("AGENTKEYS_SOCK", "AGENTKEYS_AGENT_PID", "AGENTKEYS_OWNER")
+    return client.write_out(dialect.join([dialect.unset(name) for name in names]))
+
+
+def source(options: client.Options) -> int:
+    """Print statements that set the keys: all or none of them, or, lenient, those that can be given."""
+    if options.env == "sudo" and not options.keys:
+        raise UsageFault("sudo keys are only given by name", "agentkeys source --env sudo --key NAME")
+    caller = client.Caller(options)
+    shell = options.shell or client.calling_shell(caller.environ)
+    connection = caller.connect()
+    left_out: list[str] = []
+    try:
+        given = (
+            _lenient(connection, caller, options, left_out) if options.lenient else _strict(connection, caller, options)
+        )
+    except AgentkeysError as fault:
+        if fault.hint.startswith("agentkeys exec "):  # the agent answers `exec`, and knows of no other verb
+            fault.hint = fault.hint.replace(" exec ", " source ", 1).removesuffix(" -- command")
+        raise
+    text = _rendered(shell, given, left_out if options.lenient else None)
+    for message in left_out:
+        client.note(f"left out: {message}")
+    code = client.write_out(text)
+    if not code and posix.isatty(1):
+        client.note("the values went to the terminal" + (f"; to set them: {EVAL[shell]}" if shell in EVAL else ""))
+    return code
+
+
+def _strict(connection: client.Connection, caller: client.Caller, options: client.Options) -> Given:
+    """Everything that was asked for. Raises what `exec` would."""
+    fields = client.ask_keys(connection, b"exec", caller, options)
+    return [(str(fields[at], "ascii", "replace"), bytes(fields[at + 1])) for at in range(0, len(fields), 2)]
+
+
+def _lenient(
+    connection: client.Connection, caller: client.Caller, options: client.Options, left_out: "list[str]"
+) -> Given:
+    """What can be given; why the rest can't goes to `left_out`."""
+    try:
+        fields = client.ask_keys(connection, b"exec", caller, options)
+    except AgentkeysError as fault:
+        if fault.exit_code not in (LOCKED, ABSENT):
+            raise
+        # Nothing was unlocked yet. The inventory tells locked from absent, for the first key: ask for each.
+        if len(options.keys) < 2:
+            left_out.append(fault.message)
+            return []
+        given: Given = []
+        for key in options.keys:
+            options.keys = [key]
+            given += _lenient(connection, caller, options, left_out)
+        return given
+    given = []
+    for at in range(0, len(fields), 2):
+        name, value = bytes(fields[at]), fields[at + 1]
+        if name == b"left-out":
+            left_out.append(str(value, "utf-8", "replace"))
+        else:
+            given.append((name.decode("ascii", "replace"), bytes(value)))
+    return given
+
+
+def _rendered(shell: str, given: Given, left_out: "list[str] | None") -> bytes:
+    """All that is printed. With `left_out`, a value that the dialect can't carry goes there. Raises UsageFault."""
+    dialect = DIALECTS[shell]
+    statements = []
+    for name, value in given:
+        try:
+            statements.append(dialect.export(name, value))
+        except (Denied, UsageFault) as fault:
+            if left_out is None:
+                raise
+            left_out.append(fault.message)
+    return dialect.join(statements)
