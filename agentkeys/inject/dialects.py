@@ -73,8 +73,10 @@ class Csh(Sh):
         _check(name, value)
         if b"\n" in value:
             raise UsageFault(f"{name} holds a newline, which csh's eval can't carry", EXEC_INSTEAD)
-        written = b"".join([_CSH[byte] for byte in value]) or b"''"
-        return self.join([b"setenv %s %s;\n" % (name.encode("ascii"), written)])
+        line = b"setenv %s %s;\n" % (name.encode("ascii"), b"".join([_CSH[byte] for byte in value]) or b"''")
+        if _damaged(line):
+            raise UsageFault(f"{name} is over 4 KiB and not ASCII, which csh would damage", EXEC_INSTEAD)
+        return line
 
     def unset(self, name: str) -> bytes:
         """As Sh."""
@@ -83,8 +85,8 @@ class Csh(Sh):
     def join(self, statements: "list[bytes]") -> bytes:
         """As Sh."""
         text = b"".join(statements)
-        if len(text) > CSH_READ and not text.isascii():
-            raise UsageFault("csh damages output over 4 KiB that is not ASCII", EXEC_INSTEAD)
+        if _damaged(text):
+            raise UsageFault("csh would damage this: it is over 4 KiB and not ASCII", EXEC_INSTEAD)
         return text
 
 
@@ -140,6 +142,11 @@ _CSH = [bytes((byte,)) if byte in PLAIN or byte > 127 else b"\\%c" % byte for by
 
 _JSON = {**{code: f"\\u{code:04x}" for code in (*range(32), 127)}, ord('"'): '\\"', ord("\\"): "\\\\"}
 """RFC 8259, 7."""
+
+
+def _damaged(text: bytes) -> bool:
+    """Whether tcsh might read this wrongly (CSH_READ)."""
+    return len(text) > CSH_READ and not text.isascii()
 
 
 def _check(name: str, value: bytes, in_shell: bool = True) -> None:

@@ -16,6 +16,12 @@ EVAL = {"sh": 'eval "$(agentkeys source)"', "csh": 'eval "`agentkeys source`"', 
 Given = list[tuple[str, bytes]]
 """Variables and their values."""
 
+LEFT_OUT = "left-out"
+"""Stands for a variable's name before the reason why one isn't given; agentkeys-protocol(7)."""
+
+SUDO_ENV = "sudo"
+"""agentkeys.core.refs has it, which is too much to load for one word."""
+
 
 def agent(options: client.Options) -> int:
     """Re-use the owner's agent, and print its exports in the dialect of `options.shell`."""
@@ -45,7 +51,7 @@ def print_unsets(shell: str) -> int:
 
 def source(options: client.Options) -> int:
     """Print statements that set the keys: all or none of them, or, lenient, those that can be given."""
-    if options.env == "sudo" and not options.keys:
+    if options.env == SUDO_ENV and not options.keys:
         raise UsageFault("sudo keys are only given by name", "agentkeys source --env sudo --key NAME")
     caller = client.Caller(options)
     shell = options.shell or client.calling_shell(caller.environ)
@@ -63,15 +69,14 @@ def source(options: client.Options) -> int:
     for message in left_out:
         client.note(f"left out: {message}")
     code = client.write_out(text)
-    if not code and posix.isatty(1):
+    if not code and given and posix.isatty(1):
         client.note("the values went to the terminal" + (f"; to set them: {EVAL[shell]}" if shell in EVAL else ""))
     return code
 
 
 def _strict(connection: client.Connection, caller: client.Caller, options: client.Options) -> Given:
     """Everything that was asked for. Raises what `exec` would."""
-    fields = client.ask_keys(connection, b"exec", caller, options)
-    return [(str(fields[at], "ascii", "replace"), bytes(fields[at + 1])) for at in range(0, len(fields), 2)]
+    return _pairs(client.ask_keys(connection, b"exec", caller, options))
 
 
 def _lenient(
@@ -79,7 +84,7 @@ def _lenient(
 ) -> Given:
     """What can be given; why the rest can't goes to `left_out`."""
     try:
-        fields = client.ask_keys(connection, b"exec", caller, options)
+        answered = _pairs(client.ask_keys(connection, b"exec", caller, options))
     except AgentkeysError as fault:
         if fault.exit_code not in (LOCKED, ABSENT):
             raise
@@ -92,14 +97,15 @@ def _lenient(
             options.keys = [key]
             given += _lenient(connection, caller, options, left_out)
         return given
-    given = []
-    for at in range(0, len(fields), 2):
-        name, value = bytes(fields[at]), fields[at + 1]
-        if name == b"left-out":
-            left_out.append(str(value, "utf-8", "replace"))
-        else:
-            given.append((name.decode("ascii", "replace"), bytes(value)))
-    return given
+    left_out += [value.decode("utf-8", "replace") for name, value in answered if name == LEFT_OUT]
+    return [(name, value) for name, value in answered if name != LEFT_OUT]
+
+
+def _pairs(fields: "list[memoryview]") -> Given:
+    """The fields behind `ok`. Raises AgentkeysError when one is missing."""
+    if len(fields) % 2:
+        raise AgentkeysError("the agent answered out of protocol", "agentkeys agent -k")
+    return [(str(fields[at], "ascii", "replace"), bytes(fields[at + 1])) for at in range(0, len(fields), 2)]
 
 
 def _rendered(shell: str, given: Given, left_out: "list[str] | None") -> bytes:

@@ -15,6 +15,8 @@ LISTINGS = {
     "list": ["list"],
     "list as JSON": ["list", "--json"],
     "agent": ["agent"],
+    "agent for fish": ["agent", "--shell", "fish"],
+    "source": ["source"],
     "init": ["init"],
     "help": ["--help"],
     "help of a verb": ["set", "--help"],

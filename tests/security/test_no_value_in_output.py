@@ -40,6 +40,8 @@ def test_a_loud_python_shows_no_value(locked: Seat, canary: Plant) -> None:
         locked.cli("get", "NOPE", env=LOUD),
         locked.cli("exec", "--key", "GITHUB_TOKEN=LD_PRELOAD", "--", "true", env=LOUD),
         locked.cli("exec", "--", "true", env=LOUD, check=True),
+        locked.cli("source", "--key", "GITHUB_TOKEN=LD_PRELOAD", env=LOUD),
+        locked.cli("source", "--key", "GITHUB_TOKEN=path", "--shell", "fish", env=LOUD),
         locked.cli("get", "GITHUB_TOKEN", "--json", env=LOUD, reveals=True, check=True),
     ]
     assert not any(shows(done, value) for done in results[:-1])
@@ -110,6 +112,9 @@ ODD_ARGS = [
     ["status", "--sock", "/{}"],
     ["relock", "{}"],
     ["agent", "{}"],
+    ["agent", "--shell", "{}"],
+    ["source", "--shell", "{}"],
+    ["source", "--key", "{}", "--lenient"],
     ["setup", "{}"],
     ["setup", "launcher", "--to", "/proc/{}"],
 ]
@@ -157,7 +162,13 @@ def test_an_agent_that_answers_nonsense_causes_no_traceback(seat: Seat) -> None:
     assert server.stdout
     count = int(server.stdout.readline())
     for number in range(count):
-        for args in (["get", "GITHUB_TOKEN"], ["exec", "true"], ["status", "--json"]):
+        for args in (
+            ["get", "GITHUB_TOKEN"],
+            ["exec", "true"],
+            ["source"],
+            ["source", "--lenient"],
+            ["status", "--json"],
+        ):
             done = seat.cli(args[0], "--sock", path, *args[1:])
             assert done.code not in (0, 120), (number, args)
             assert b"Traceback" not in done.err, (number, args)
@@ -200,7 +211,7 @@ listener.listen()
 print(len(answers), flush=True)
 for answer in answers:
     served = 0
-    while served < 3:
+    while served < 5:
         connection = listener.accept()[0]
         connection.settimeout(5)
         try:

@@ -116,7 +116,7 @@ def test_csh_refuses_what_a_cut_character_would_damage(place: Path) -> None:
     for value in (b"\xff" * room, "é".encode() * (room // 2), b"a" * 20_000):
         assert carried(shell, csh.export("A", value), place, {})[b"A"] == value
     for values in ([b"\xff" * (room + 1)], [b"a" * room, b"\xff"]):
-        with pytest.raises(UsageFault, match="not ASCII"):
+        with pytest.raises(UsageFault, match="over 4 KiB and not ASCII"):
             rendered(csh, {f"A{number}": value for number, value in enumerate(values)})
 
 
