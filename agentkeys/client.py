@@ -656,8 +656,8 @@ def reuse(caller: Caller) -> Connection:
     return connection
 
 
-def exports(path: str, pid: int, owner: str) -> "list[tuple[bytes, bytes]]":
-    """What `agentkeys agent` exports. Raises UsageFault for a path that no line can carry."""
+def exported(path: str, pid: int, owner: str) -> "list[tuple[bytes, bytes]]":
+    """The variables that `agentkeys agent` exports. Raises UsageFault for a path that no line can carry."""
     raw = paths.to_bytes(path)
     if b"\n" in raw or b"\0" in raw:
         raise UsageFault("the socket's path holds a newline, which no shell line can carry", "unset XDG_RUNTIME_DIR")
@@ -669,14 +669,19 @@ def exports(path: str, pid: int, owner: str) -> "list[tuple[bytes, bytes]]":
 
 
 def print_exports(path: str, pid: int, owner: str) -> int:
+    """Print what `agentkeys agent` prints."""
+    return write_out(exports(path, pid, owner))
+
+
+def exports(path: str, pid: int, owner: str) -> bytes:
     """The sh lines that `agentkeys agent` prints, ssh-agent's shape; quoted only where the path needs it."""
     lines = []
-    for name, value in exports(path, pid, owner):
+    for name, value in exported(path, pid, owner):
         quoted = value if PLAIN.issuperset(value) else b"'" + value.replace(b"'", b"'\\''") + b"'"
         if quoted is not value:
             note('the socket\'s path needs quotes: write eval "$(agentkeys agent)", with the double quotes')
         lines.append(b"%s=%s; export %s;\n" % (name, quoted, name))
-    return write_out(b"".join(lines))
+    return b"".join(lines)
 
 
 def exec_(options: Options) -> int:

@@ -31,15 +31,20 @@ def agent(options: client.Options) -> int:
 
 
 def print_exports(shell: str, path: str, pid: int, owner: str) -> int:
+    """Print what `agentkeys agent` prints."""
+    return client.write_out(exports(shell, path, pid, owner))
+
+
+def exports(shell: str, path: str, pid: int, owner: str) -> bytes:
     """What `agentkeys agent` prints. Raises UsageFault for a path that the dialect can't carry."""
     if shell == "sh":
-        return client.print_exports(path, pid, owner)
+        return client.exports(path, pid, owner)
     dialect = DIALECTS[shell]
-    exports = client.exports(path, pid, owner)
-    text = dialect.join([dialect.export(name.decode("ascii"), value) for name, value in exports])
-    if shell == "csh" and not PLAIN.issuperset(exports[0][1]):
+    exported = client.exported(path, pid, owner)
+    text = dialect.join([dialect.export(name.decode("ascii"), value) for name, value in exported])
+    if shell == "csh" and not PLAIN.issuperset(exported[0][1]):
         client.note('the socket\'s path needs quotes: write eval "`agentkeys agent`", with the double quotes')
-    return client.write_out(text)
+    return text
 
 
 def print_unsets(shell: str) -> int:
