@@ -230,8 +230,8 @@ def _relock(state: AgentState, event: Request, now: int) -> "list[Effect]":
     if env:
         refs.check_env(env)
     slugs = state.holdings.select(key, env)
+    state.renewals.relocked(state.holdings.select(key, env, locked=True), everything=not key and not env)
     gone = state.holdings.forget(slugs, drop=False)
-    state.renewals.relocked(slugs, everything=not key and not env)
     reply: list[bytes | bytearray | memoryview] = [b"ok"]
     for slug in slugs:
         reply += (b"slug", slug.encode("ascii"))
@@ -242,7 +242,14 @@ _REPLACE = frozenset((b"slug", b"value", b"cap", b"vault", b"grade"))
 
 
 def _replace(state: AgentState, event: Request, now: int) -> "list[Effect]":
-    """`slug`, `value`, its `vault` and `grade`, and `cap`, the key's own limit in seconds (0 for none)."""
+    """`slug`, `value`, its `vault` and `grade`, and `cap`, the key's own limit in seconds (0 for none).
+
+    Or `slug` alone: it was set, and its value isn't known before the next unlock.
+    """
+    if len(event.pairs) == 1:
+        slug = asked.text(asked.exactly(event.pairs, frozenset((b"slug",)), "replace")[b"slug"])
+        gone = state.holdings.outdate(refs.slug(*refs.split_slug(slug)))
+        return [Wipe(gone), *set_timer(state), Reply(event.conn, [b"ok"])]
     known = asked.exactly(event.pairs, _REPLACE, "replace")
     slug = refs.slug(*refs.split_slug(asked.text(known[b"slug"])))
     cap, grade = asked.text(known[b"cap"]), asked.text(known[b"grade"])

@@ -32,22 +32,16 @@ def parse_minimum(text: str) -> "tuple[str, str]":
 
     Raises UsageFault.
     """
-    protection, duration = PROTECTIONS[-1], DURATIONS[-1]
     words = text.split("/")
-    for word in words:
-        if word in PROTECTIONS:
-            protection = word
-        elif word in DURATIONS:
-            duration = word
-        else:
-            words = []
-    if not 0 < len(words) < 3 or len(set(words)) != len(words):
+    protections = [word for word in words if word in PROTECTIONS]
+    durations = [word for word in words if word in DURATIONS]
+    if len(protections) > 1 or len(durations) > 1 or len(protections) + len(durations) < len(words):
         raise UsageFault(
             "not a grade: it is a protection (reference, encrypted, plaintext), a duration (transient, ephemeral, "
             "permanent), or both with a / between",
             'minimum_grade = "encrypted"',
         )
-    return protection, duration
+    return (*protections, WORST)[0], (*durations, DURATIONS[-1])[0]
 
 
 def meets(found: str, minimum: str) -> bool:

@@ -49,7 +49,7 @@ class Held:
 class Staged:
     """An unlock under way on one connection: nothing of it counts until its commit."""
 
-    __slots__ = ("absent", "brought", "directory", "expired", "kept", "locked", "memory", "renew", "size")
+    __slots__ = ("absent", "again", "brought", "directory", "expired", "kept", "locked", "memory", "renew", "size")
 
     def __init__(self) -> None:
         self.brought: dict[str, Held] = {}
@@ -69,6 +69,14 @@ class Staged:
         """What may not be held, by the operator's rules."""
         self.renew = b""
         """What to ask for again before the first of these values expires; b"" for nothing."""
+        self.again = False
+        """Whether the agent asked for it by itself."""
+
+    def leave_out(self, slugs: "set[str]") -> "list[Secret]":
+        """Bring and keep none of `slugs`; the secrets to wipe."""
+        for slug in slugs & self.kept.keys():
+            del self.kept[slug]
+        return [self.brought.pop(slug).secret for slug in slugs & self.brought.keys()]
 
     def secrets(self) -> "list[Secret]":
         """Every secret it refers to."""
@@ -228,16 +236,25 @@ class Holdings:
             if slug in brought or slug not in directory or slug in forgotten:
                 gone.append(held.secret)
             else:
-                held.deadline = staged.kept.get(slug, held.deadline)
+                if held.grade.endswith(TRANSIENT):
+                    held.deadline = staged.kept.get(slug, held.deadline)
                 kept[slug] = held
         self.held = {**kept, **brought}
-        for slug in staged.memory:
-            if slug not in self.held and slug not in self.expired:
+        lost = [slug for slug in staged.kept if slug not in self.held]
+        for slug in (*lost, *[slug for slug in staged.memory if slug not in self.expired]):
+            if slug not in self.held:
                 directory.pop(slug, None)
         expired = {*self.expired, *staged.expired}
         self.expired = {slug for slug in expired if slug in directory and slug not in brought}
         self.directory = directory
-        return gone, [slug for slug in staged.kept if slug not in self.held]
+        return gone, lost
+
+    def outdate(self, slug: str) -> "list[Secret]":
+        """A `set` happened whose value isn't known before the next unlock: the old one is no answer any more."""
+        gone = self.forget([slug], drop=False)
+        if self.directory is not None:
+            self.directory[slug] = None
+        return gone
 
     def replace(self, slug: str, new: Held) -> "list[Secret]":
         """A `set` happened: hold the new value only where the old one was held, for its remaining time.
@@ -245,9 +262,13 @@ class Holdings:
         `new.deadline` is the latest that the key's own limits allow.
         """
         self.prepared.clear()
-        if self.directory is not None:
-            self.directory[slug] = None
         old = self.held.get(slug)
+        if self.directory is not None:
+            if old is None and new.grade.endswith(TRANSIENT):
+                self.expired.discard(slug)
+                self.directory.pop(slug, None)  # another agent is given it, and we have no such key
+            else:
+                self.directory[slug] = None
         if old is None:
             return [new.secret]
         if len(new.secret) + sum([len(held.secret) for other, held in self.held.items() if other != slug]) > MAX_HELD:
@@ -269,10 +290,10 @@ class Holdings:
                 self.directory.pop(slug, None)
         return gone
 
-    def select(self, key: str, env: str) -> "list[str]":
-        """The held or expired slugs that a `relock` names: by full slug or name, by env, or all."""
+    def select(self, key: str, env: str, locked: bool = False) -> "list[str]":
+        """The held or expired (or also `locked`) slugs that a `relock` names: by slug or name, by env, or all."""
         chosen = []
-        for slug in sorted({*self.held, *self.expired}):
+        for slug in sorted({*self.held, *self.expired, *((self.directory or ()) if locked else ())}):
             _org, its_env, name = slug.split(".")
             if (not key or key in (slug, name)) and (not env or env == its_env):
                 chosen.append(slug)

@@ -4,7 +4,7 @@ An unlock says with its commit what to ask for again. At nine tenths of its shor
 what a person relocked meanwhile is left out, until a person unlocks it again.
 """
 
-from agentkeys.errors import UsageFault
+from agentkeys.errors import Locked, UsageFault
 
 MAX_REQUESTS = 16
 """Different unlocks kept up by one agent; a robot has one."""
@@ -36,18 +36,25 @@ class Renewals:
         if len(request) > MAX_REQUEST or (len(self.due) >= MAX_REQUESTS and request not in self.due):
             raise UsageFault("too many automatic unlocks for one agent", "agentkeys relock")
 
-    def committed(self, request: bytes, slugs: "list[str]", deadlines: "list[int]", now: int) -> None:
+    def check_running(self, request: bytes) -> None:
+        """Raise Locked when the worker that says it was started for `request` wasn't, or isn't wanted any more."""
+        if request != self.running or request not in self.due:
+            raise Locked("this unlock isn't wanted any more: everything was relocked", "agentkeys unlock")
+
+    def committed(
+        self, request: bytes, slugs: "list[str]", deadlines: "list[int]", now: int, again: bool = False
+    ) -> None:
         """An unlock of `slugs` counts; `request` is what to repeat before the first of `deadlines`, or b"" for nothing.
 
-        A person's own unlock lifts what they withheld.
+        A person's own unlock, not one that we did `again`, lifts what they withheld.
         """
-        if not self.running:
+        if not again:
             self.withheld.difference_update(slugs)
         if request:
             self.due[request] = now + (min(deadlines) - now) * 9 // 10 if deadlines else now + RETRY_AT_MOST
 
     def relocked(self, slugs: "list[str]", everything: bool) -> None:
-        """A person made the agent forget: `everything`, so that nothing comes back by itself, or `slugs`."""
+        """A person made the agent forget `slugs`, or (as the idle limit) `everything`: none comes back by itself."""
         if everything:
             self.due.clear()
             self.withheld.clear()
@@ -67,7 +74,8 @@ class Renewals:
 
     def ended(self, fault: str, now: int) -> None:
         """The worker is gone; after a `fault`, or without a commit, it is tried again later."""
-        request, self.running, self.fault = self.running, b"", fault
+        request, self.running = self.running, b""
+        self.fault = fault if request in self.due else ""  # nobody waits for one that was called off
         if request in self.due and (fault or self.due[request] <= now):
             self.due[request] = now + (self._retry if fault else RETRY_AT_MOST)
         self._retry = min(2 * self._retry, RETRY_AT_MOST) if fault else RETRY

@@ -65,7 +65,10 @@ def set_timer(state: AgentState) -> "list[Effect]":
 
 def expire(state: AgentState, now: int) -> "list[Effect]":
     """Wipe what is due."""
-    gone = state.holdings.expire(now, everything=state.idle_since(now))
+    idle = state.idle_since(now)
+    gone = state.holdings.expire(now, everything=idle)
+    if gone and idle:
+        state.renewals.relocked([], everything=True)  # or all would be back by itself, used by nobody
     return [Wipe(gone)] if gone else []
 
 

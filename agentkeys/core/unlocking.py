@@ -71,11 +71,15 @@ def keep(state: AgentState, event: Request, now: int) -> "list[Effect]":
     staged = _staged(state, event)
     known = asked.exactly(event.pairs, frozenset((b"ttl", b"slugs")), "unlock-keep")
     deadline = now + min(asked.seconds(asked.text(known[b"ttl"])), state.longest) * 1000
-    staged.kept.update(dict.fromkeys(asked.slugs(bytes(known[b"slugs"])), deadline))
+    slugs = asked.slugs(bytes(known[b"slugs"]))
+    if len(staged.kept) + len(slugs) > MAX_STAGED:
+        raise UsageFault("too much for one unlock", "agentkeys unlock --key NAME")
+    staged.kept.update(dict.fromkeys(slugs, deadline))
     return [Reply(event.conn, [b"ok"])]
 
 
-_LISTS = frozenset((b"memory", b"absent", b"expired", b"locked"))
+_UNDONE = (b"absent", b"expired", b"locked")
+_LISTS = frozenset((b"memory", *_UNDONE))
 
 
 def commit(state: AgentState, event: Request, now: int) -> "list[Effect]":
@@ -83,34 +87,40 @@ def commit(state: AgentState, event: Request, now: int) -> "list[Effect]":
 
     `directory`: every slug of the rack; `memory`: those whose values rest nowhere; `absent`, `expired`, `locked`: those
     that were asked for and can't be held; all separated by newlines, all but the directory at most once. `state-key`:
-    32 bytes for the audit chain. `renew`: what to unlock again before the first of these values expires.
+    32 bytes for the audit chain. `renew`: what to unlock again before the first of these values expires; or `again`:
+    the same from the worker that this agent started for it.
     """
     staged = _staged(state, event)
     directory: list[str] = []
     lists: dict[bytes, list[str]] = {}
     key: memoryview | None = None
-    renew = b""
+    renew, again = b"", False
     for name, value in event.pairs:
         if name == b"directory":
             directory += asked.slugs(bytes(value))
         elif name in _LISTS and name not in lists:
             lists[name] = asked.slugs(bytes(value))
-        elif name == b"renew" and not renew:
-            renew = bytes(value)
+        elif name in (b"renew", b"again") and not renew:
+            renew, again = bytes(value), name == b"again"
         elif name == b"state-key" and len(value) == STATE_KEY_SIZE and key is None:
             key = value
         else:
-            raise UsageFault("unlock-commit takes directory, memory, absent, expired, locked, renew and one state-key")
+            raise UsageFault("unlock-commit takes directory, memory, absent, expired, locked, renew and a state-key")
     if key is None or not staged.brought.keys() <= set(directory):
         raise UsageFault("unlock-commit without a state-key, or a value whose key is not in the directory")
-    if renew:
+    if not staged.brought.keys().isdisjoint([slug for name in _UNDONE for slug in lists.get(name, [])]):
+        raise UsageFault("unlock-commit with a value that it says can't be held")
+    if again:
+        state.renewals.check_running(renew)
+    elif renew:
         state.renewals.check(renew)
     state.holdings.check_room(staged.brought, staged.size)
     staged.directory = directory
     staged.memory, staged.absent = lists.get(b"memory", []), lists.get(b"absent", [])
     staged.expired, staged.locked = lists.get(b"expired", []), lists.get(b"locked", [])
-    staged.renew = renew
+    staged.renew, staged.again = renew, again
     return [
+        Wipe(staged.leave_out(state.renewals.withheld) if again else []),
         SealAudit(event.conn, Secret(key)),
         Audit(event.conn, "unlock", event.peer.uid, event.peer.pid, list(staged.brought), "allow", durable=True),
     ]
@@ -122,8 +132,9 @@ def committed(state: AgentState, conn: int, now: int) -> "list[Effect]":
     gone, lost = state.holdings.bring(staged)
     slugs = [*staged.brought, *staged.kept]
     deadlines = [state.holdings.held[slug].deadline for slug in slugs if slug in state.holdings.held]
-    state.renewals.committed(staged.renew, slugs, deadlines, now)
-    state.last_use = now
+    state.renewals.committed(staged.renew, slugs, deadlines, now, staged.again)
+    if not staged.again:
+        state.last_use = now
     reply: list[bytes | bytearray | memoryview] = [b"ok"]
     if lost:
         reply += (b"lost", "\n".join(lost).encode("ascii"))

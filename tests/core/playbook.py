@@ -52,9 +52,11 @@ def add(
     )
 
 
-def replacing(slug: str, value: "bytes | str", cap: str = "0", **more: Any) -> Request:
-    """A replace of an encrypted value."""
-    facts = {"vault": "os.secure", "grade": "encrypted/permanent"}
+def replacing(
+    slug: str, value: "bytes | str", cap: str = "0", grade: str = "encrypted/permanent", **more: Any
+) -> Request:
+    """A replace, of an encrypted value unless `grade` says otherwise."""
+    facts = {"vault": "os.secure", "grade": grade}
     return ask("replace", ("slug", slug), ("value", value), ("cap", cap), *facts.items(), **more)
 
 
@@ -144,17 +146,44 @@ class Playbook:
         return self.unlock_slugs(slugs, now, ttl, locked, conn)
 
     def unlock_slugs(
-        self, values: "dict[str, bytes]", now: int = 0, ttl: int = 3600, locked: str = "", conn: int = 1
+        self,
+        values: "dict[str, bytes]",
+        now: int = 0,
+        ttl: int = 3600,
+        locked: str = "",
+        conn: int = 1,
+        grade: str = "encrypted/permanent",
+        keep: str = "",
+        lost: str = "",
+        refused: str = "",
+        **lists: str,
     ) -> "Playbook":
-        """As unlock(); `locked` are further slugs of the directory, separated by spaces."""
+        """As unlock(); `locked` are further slugs of the directory, separated by spaces.
+
+        `keep` are those of an unlock-keep, `lost` those that the answer must name, `refused` the commit's `locked`;
+        `lists` are further fields of the commit.
+        """
         directory = "\n".join([*values, *locked.split()])
         commit = [("directory", directory)] if directory else []
+        commit += [("locked", refused)] if refused else []
         self.step(ask("unlock", conn=conn), now)
         if values:
-            self.step(add(dict(values), ttl, conn=conn), now)
-        self.step(ask("unlock-commit", *commit, ("state-key", STATE_KEY), conn=conn), now)
-        assert self.step(AuditDurable(conn), now)[-1] == ok(conn=conn)
+            self.step(add(dict(values), ttl, grade=grade, conn=conn), now)
+        if keep:
+            self.step(ask("unlock-keep", ttl=str(ttl), slugs="\n".join(keep.split()), conn=conn), now)
+        self.step(ask("unlock-commit", *commit, ("state-key", STATE_KEY), *lists.items(), conn=conn), now)
+        answer = ok(*(("lost", "\n".join(lost.split())) if lost else ()), conn=conn)
+        assert self.step(AuditDurable(conn), now)[-1] == answer
         return self
+
+    @property
+    def held(self) -> "dict[str, bytes]":
+        """What it would serve."""
+        return {slug: bytes(held.secret.view()) for slug, held in self.state.holdings.held.items()}
+
+    def state_of(self, slug: str, now: int = 0) -> str:
+        """What status says of a slug; "" for one that isn't there."""
+        return {it.slug: it.state for it in self.state.holdings.key_states(now)}.get(slug, "")
 
     def _do(self, effect: Effect) -> "list[Plain]":
         """What the driver does with an effect, and its plain form."""
@@ -195,10 +224,11 @@ class Playbook:
 def snapshot(state: AgentState) -> Plain:
     """All that an agent knows and could forget or learn, as plain data."""
     holdings = state.holdings
-    staged = {conn: _plain_held(it.brought) for conn, it in state.staged.items()}
+    staged = {conn: (_plain_held(it.brought), dict(it.kept)) for conn, it in state.staged.items()}
     directory = None if holdings.directory is None else list(holdings.directory)
     renewals = (dict(state.renewals.due), state.renewals.running, sorted(state.renewals.withheld))
-    return (directory, _plain_held(holdings.held), sorted(holdings.expired), staged, state.timer, renewals)
+    times = (state.timer, state.last_use)
+    return (directory, _plain_held(holdings.held), sorted(holdings.expired), staged, times, renewals)
 
 
 def reachable(state: AgentState) -> "set[Secret]":

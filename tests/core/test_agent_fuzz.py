@@ -5,8 +5,8 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentkeys.core import agent
-from agentkeys.core.events import AuditDurable, AuditFailed, Disconnected, Event, Tick
+from agentkeys.core import agent, unlocking
+from agentkeys.core.events import AuditDurable, AuditFailed, Disconnected, Event, Tick, UnlockEnded
 from agentkeys.core.secret import Secret
 from tests.core.playbook import STATE_KEY, Playbook, add, ask, reachable
 
@@ -31,7 +31,10 @@ NAMES = (
     "grade",
     "memory",
     "absent",
+    "expired",
+    "locked",
     "renew",
+    "again",
     *SLUGS,
 )
 TEXTS = ("A", "B", "C=D", "all", "prod", "sudo", "@all", "json", "0", "1", "60", "", *SLUGS, "\n".join(SLUGS))
@@ -44,34 +47,62 @@ fields = st.lists(
     max_size=6,
 )
 conns = st.integers(1, 2)
+ttls = st.integers(1, 100)
+slugs_of_some = st.lists(st.sampled_from(SLUGS), min_size=1, unique=True).map("\n".join)
+grades = st.sampled_from(("encrypted/permanent", "encrypted/transient"))
 values = st.dictionaries(st.sampled_from(SLUGS), st.binary(min_size=1, max_size=8), max_size=3)
 unlock_adds = st.builds(
-    lambda ttl, rows, conn: add(rows, ttl, conn=conn),
-    st.integers(1, 100),
-    values,
-    conns,
+    lambda ttl, rows, grade, conn: add(rows, ttl, grade=grade, conn=conn), ttls, values, grades, conns
 )
+keeps = st.builds(
+    lambda ttl, slugs, conn: ask("unlock-keep", ttl=str(ttl), slugs=slugs, conn=conn), ttls, slugs_of_some, conns
+)
+lists = st.dictionaries(st.sampled_from(("memory", "absent", "expired", "locked")), slugs_of_some, max_size=2)
+renewals = st.dictionaries(st.sampled_from(("renew", "again")), st.sampled_from(("env=all", "env=prod")), max_size=1)
 commits = st.builds(
-    lambda slugs, conn: ask("unlock-commit", *[("directory", it) for it in slugs], ("state-key", STATE_KEY), conn=conn),
+    lambda slugs, more, renew, conn: ask(
+        "unlock-commit",
+        *[("directory", it) for it in slugs],
+        ("state-key", STATE_KEY),
+        *more.items(),
+        *renew.items(),
+        conn=conn,
+    ),
     st.lists(st.sampled_from(SLUGS)),
+    lists,
+    renewals,
     conns,
 )
 whole_unlocks = st.builds(
-    lambda ttl, rows, others, conn: [
+    lambda ttl, rows, others, grade, more, renew, conn: [
         ask("unlock", conn=conn),
-        *([add(rows, ttl, conn=conn)] if rows else []),
-        ask("unlock-commit", ("directory", "\n".join([*rows, *others])), ("state-key", STATE_KEY), conn=conn),
+        *([add(rows, ttl, grade=grade, conn=conn)] if rows else []),
+        ask("unlock-keep", ttl=str(ttl), slugs="\n".join(others), conn=conn),
+        ask(
+            "unlock-commit",
+            ("directory", "\n".join([*rows, *others])),
+            ("state-key", STATE_KEY),
+            *more.items(),
+            *renew.items(),
+            conn=conn,
+        ),
     ],
-    st.integers(1, 100),
+    ttls,
     values,
     st.lists(st.sampled_from(SLUGS), min_size=1),
+    grades,
+    lists,
+    renewals,
     conns,
 )
 replaces = st.builds(
-    lambda slug, value, cap: ask("replace", ("slug", slug), ("value", value), ("cap", cap)),
+    lambda slug, value, cap, grade: ask(
+        "replace", ("slug", slug), ("value", value), ("cap", cap), ("vault", "it"), ("grade", grade)
+    ),
     st.sampled_from(SLUGS),
     st.binary(max_size=8),
     st.sampled_from(("0", "5", "x")),
+    grades,
 )
 anything = st.builds(
     lambda verb, rows, conn: ask(verb, *rows, conn=conn),
@@ -82,9 +113,11 @@ anything = st.builds(
 single = st.one_of(
     anything,
     unlock_adds,
+    keeps,
     commits,
     replaces,
-    st.builds(lambda slug: ask("forget", slug=slug), st.sampled_from(SLUGS)),
+    st.builds(lambda verb, slug: ask(verb, slug=slug), st.sampled_from(("forget", "replace")), st.sampled_from(SLUGS)),
+    st.builds(UnlockEnded, st.sampled_from(("", "the disk is full"))),
     st.builds(lambda conn: ask("unlock", conn=conn), conns),
     st.builds(Disconnected, conns),
     st.just(Tick()),
@@ -108,19 +141,22 @@ class Tracked(Secret):
 def perform(book: Playbook, event: Event, now: int, audit_works: bool) -> None:
     """One event, and what a driver that keeps the log answers to a durable line."""
     conn = getattr(event, "conn", 0)
+    busy = book.state.renewals.running and not isinstance(event, UnlockEnded)
     for plain in book.step(event, now):
+        assert not (busy and plain[0] == "start unlock"), "one worker at a time"
         if plain[0] == "audit" and plain[-1]:
             book.step(AuditDurable(conn) if audit_works else AuditFailed(conn), now)
 
 
 @settings(max_examples=300, deadline=None)
-@given(scenes_of_events)
-def test_no_dialogue_breaks_a_rule(scenes: "list[tuple[list[Event], int, bool]]") -> None:
+@given(scenes_of_events, st.sampled_from((0, 30)))
+def test_no_dialogue_breaks_a_rule(scenes: "list[tuple[list[Event], int, bool]]", idle: int) -> None:
     """No exception, no change by a refusal, and every secret ever made is held, staged, handed out or overwritten."""
     Tracked.made = []
     now = 0
-    with mock.patch.object(agent, "Secret", Tracked):
+    with mock.patch.object(agent, "Secret", Tracked), mock.patch.object(unlocking, "Secret", Tracked):
         book = Playbook()
+        book.state.idle = idle
         for events, later, audit_works in scenes:
             now += later
             for event in events:
@@ -129,6 +165,8 @@ def test_no_dialogue_breaks_a_rule(scenes: "list[tuple[list[Event], int, bool]]"
             assert alive <= reachable(book.state) | set(book.sealed)
             if book.state.timer is None:
                 assert not book.state.holdings.held
+                assert book.state.renewals.next() is None
+            assert set(book.state.holdings.held) <= set(book.state.holdings.directory or ())
 
 
 @settings(max_examples=100, deadline=None)
