@@ -13,7 +13,7 @@ from agentkeys.cli import unlocked
 from agentkeys.cli.values import read_value
 from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
 from agentkeys.core import refs
-from agentkeys.errors import NoAgent, UsageFault
+from agentkeys.errors import AgentkeysError, NoAgent, UsageFault
 
 app = o.new_app()
 
@@ -154,7 +154,7 @@ def set_(
     fields += [("max-ttl", cap)] if cap else []
     fields += [("expires-in", str(refs.parse_duration(expires_in)))] if expires_in else []
     fields += [("expires-at", expires_at)] if expires_at else []
-    fields += [("socket", _socket_of(chosen))]
+    fields += [("socket", _socket_of(chosen, vault))]
     answer = work("set", fields)
     for warning in answer.texts("warning"):
         client.note(f"warning: {warning}")
@@ -164,11 +164,16 @@ def set_(
         o.say(f"{answer.text('effect')} {slug} in {answer.text('vault')} of {chosen}")
 
 
-def _socket_of(owner: str) -> str:
-    """The socket of the agent that a value goes to which rests nowhere else, "" when none answers."""
+def _socket_of(owner: str, vault: str) -> str:
+    """The socket of the agent that a value goes to which rests nowhere else, "" when none answers.
+
+    Raises why there is none that can be asked, when it is wanted for sure.
+    """
     try:
         connection = client.Caller(o.gather("set", owner)).connect()
-    except NoAgent:
+    except AgentkeysError as fault:
+        if vault == "os.daemon" and not isinstance(fault, NoAgent):
+            raise
         return ""
     connection.close()
     return connection.path
@@ -192,6 +197,8 @@ def del_(
     root = home()
     chosen = owner_named(root, owner)
     answer = work("del", [("home", root), ("owner", chosen), ("slug", slug)])
+    for warning in answer.texts("warning"):
+        client.note(f"warning: {warning}")
     if as_json:
         o.say(json.dumps({field: value.decode() for field, value in answer.rows}))
     elif answer.text("effect") == "absent":

@@ -92,7 +92,8 @@ class Vault(abc.ABC):
     def rewrite(self, state: State, values: "dict[str, bytes]") -> State:
         """The recipients, or the whole identity, changed: write `values`, all that `state` holds, anew.
 
-        What isn't sealed by us needs nothing; the state it returns is committed like write()'s. Raises VaultFault.
+        What isn't sealed by us needs nothing, and a reference isn't asked; the state it returns is committed like
+        write()'s. Raises VaultFault.
         """
         del values
         return state

@@ -12,7 +12,7 @@ from agentkeys.core import derive
 from agentkeys.core.sealed_json import RESTORE_HINT
 from agentkeys.errors import AgentkeysError, VaultFault
 from agentkeys.stores import atomic
-from agentkeys.stores.keychain import Keychain, open_keychain
+from agentkeys.stores.keychain import Keychain, locked, open_keychain
 from agentkeys.vaults.base import Fetched, Place, State, Vault
 
 LEDGER = "keychain.json"
@@ -53,6 +53,7 @@ class KeychainVault(Vault):
             account, mac = items[slug]
             value = self._keychain().read(account)
             if value is None:
+                self._require_open()  # gone is what an open keychain doesn't have; some hide all while they are locked
                 continue
             if self.place.mac_key and not derive.same(self._mac(slug, value), mac):
                 found[slug] = VaultFault(f"{account} in the keychain is not what the manifest names", RESTORE_HINT)
@@ -61,7 +62,9 @@ class KeychainVault(Vault):
         return found
 
     def write(self, state: State, changes: "dict[str, bytes | None]") -> State:
-        """See Vault."""
+        """See Vault; refused while the keychain can't be changed, for what is replaced must go from it, too."""
+        if any(value is not None or slug in _items(state) for slug, value in changes.items()):
+            self._require_open()
         self._sweep(state)
         items = {slug: item for slug, item in _items(state).items() if slug not in changes}
         new: dict[str, tuple[str, bytes]] = {}
@@ -98,6 +101,14 @@ class KeychainVault(Vault):
         if stale:
             self._write_ledger([account for account in known if account in wanted])
 
+    def _require_open(self) -> None:
+        """Raise Locked or VaultFault unless the keychain can be read and written now; TimedOut for one that hangs."""
+        state = self._keychain().state()
+        if state == "locked":
+            raise locked(f"what {self.place.owner} keeps there")
+        if state != "ready":
+            raise VaultFault("no keychain answers here", "unlock it by logging in to the desktop, then again")
+
     def _keychain(self) -> Keychain:
         if self._opened is None:
             self._opened = open_keychain()
@@ -118,6 +129,9 @@ class KeychainVault(Vault):
             raise VaultFault(f"{path} is damaged", f"rm {path}") from None
 
     def _write_ledger(self, accounts: "list[str]") -> None:
+        if not accounts:
+            atomic.remove_file(f"{self.place.directory}/{LEDGER}")
+            return
         atomic.make_private_dir(self.place.directory)
         text = json.dumps({"accounts": accounts}, indent=1)
         atomic.write_file(f"{self.place.directory}/{LEDGER}", text.encode("ascii") + b"\n")

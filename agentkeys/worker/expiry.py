@@ -8,6 +8,9 @@ from agentkeys.core.manifest import KeyRecord
 from agentkeys.errors import UsageFault
 from agentkeys.worker.job import Job
 
+END_OF_CALENDAR = 253_370_764_800
+"""Seconds since 1970 at the beginning of the year 9999, the last that RFC 3339 can write in every zone."""
+
 HINT = "agentkeys set NAME --expires-at 2027-01-31, or --expires-in 30d"
 
 
@@ -25,6 +28,8 @@ def of_job(job: Job) -> str | None:
     except ValueError:
         raise UsageFault(f"not a date or time: {refs.shown(text)}", HINT) from None
     when = at.replace(tzinfo=at.tzinfo or UTC).timestamp()  # a time without a zone is UTC, not this machine's
+    if when >= END_OF_CALENDAR:
+        raise UsageFault(f"not a date or time: {refs.shown(text)}", HINT)
     if when <= time.time():
         raise UsageFault(f"{refs.shown(text)} is over already", HINT)
     return _show(when)

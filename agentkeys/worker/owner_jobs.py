@@ -6,12 +6,13 @@ import shutil
 from agentkeys import client, paths
 from agentkeys.core import refs, wallet
 from agentkeys.core.manifest import Manifest
-from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
+from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault, VaultFault
 from agentkeys.stores import atomic, identities, inventory, succession, wallet_key
 from agentkeys.stores.card import Card, no_owner, publish, read_card
 from agentkeys.stores.keychain import locked, open_keychain
 from agentkeys.stores.rack import Rack, sweep, write_unclaimed
-from agentkeys.vaults import OURS, open_vault
+from agentkeys.vaults import names as vault_names
+from agentkeys.vaults import open_vault
 from agentkeys.vaults.base import Place
 from agentkeys.vaults.keychain import LEDGER
 from agentkeys.worker.job import Job
@@ -132,13 +133,14 @@ def remove(job: Job) -> Rows:
         card = read_card(root, owner)
         if card is None:
             raise no_owner(root, owner)
+        place = Place(owner, paths.vault_dir(root, owner), b"", lambda data: data, lambda data, _what: data)
+        vaults = [open_vault(name, place) for name in vault_names()]  # one that can't be loaded is said now
         _require_open_keychain(root, card)
         _stop_agents(root, owner)
         sweep(root, owner)
         atomic.remove_file(paths.manifest(root, owner))
-        place = Place(owner, paths.vault_dir(root, owner), b"", lambda data: data, lambda data, _what: data)
-        for name in OURS:
-            open_vault(name, place).discard()
+        for vault in vaults:
+            vault.discard()
         for directory in (paths.vault_dir(root, owner), paths.inventory_dir(root, owner)):
             shutil.rmtree(directory, ignore_errors=not os.path.isdir(directory))
         atomic.remove_file(paths.state_file(root, owner))
@@ -152,10 +154,15 @@ def remove(job: Job) -> Rows:
 
 
 def _require_open_keychain(root: str, card: Card) -> None:
-    """Raise Locked now, while the owner is whole, rather than half way through its removal."""
-    held = card.via == "keychain" or paths.exists(f"{paths.vault_dir(root, card.owner)}/{LEDGER}")
-    if held and open_keychain().state() == "locked":
+    """Raise Locked or VaultFault now, while the owner is whole, rather than half way through its removal."""
+    ledger = f"{paths.vault_dir(root, card.owner)}/{LEDGER}"
+    values = paths.exists(ledger)
+    state = open_keychain().state() if values or card.via == "keychain" else ""
+    if state == "locked":
         raise locked("what is to be removed")
+    if state == "absent" and values:
+        what = f"no keychain answers, and values of {card.owner} are in it; {ledger} lists them"
+        raise VaultFault(what, f"rm {ledger}")
 
 
 def _stop_agents(root: str, owner: str) -> None:

@@ -74,6 +74,6 @@ def one(
 ) -> None:
     """A whole transaction that brings one value."""
     longest = begin(connection)
-    ttl = min(times.time_to_live(record, 0), longest)
+    ttl = max(1, min(times.time_to_live(record, 0), longest))
     add(connection, {(record.vault, grade, ttl): [record.slug]}, {record.slug: value})
     commit(connection, rack, manifest)

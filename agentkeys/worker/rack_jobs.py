@@ -23,7 +23,7 @@ from agentkeys.stores.rack import Rack, open_rack
 from agentkeys.vaults import open_vault, vault_class
 from agentkeys.vaults.base import Place, Vault
 from agentkeys.wire import MAX_VALUE
-from agentkeys.worker import expiry, push
+from agentkeys.worker import expiry, push, times
 from agentkeys.worker.job import Job
 
 Rows = list[tuple[str, bytes | str]]
@@ -55,7 +55,7 @@ def set_key(job: Job) -> Rows:
         kind = vault_class(record.vault)  # a typo leaves nothing behind
         value = _value(job, record, kind)
         grade = grade_of(record, kind)
-        warning = _check(job, slug, value, grade, kind)
+        warnings = _check(job, slug, value, grade, kind)
         changes: dict[str, dict[str, bytes | None]] = {record.vault: {slug: value}}
         if old is not None and old.vault != record.vault:
             changes[old.vault] = {slug: None}
@@ -63,19 +63,19 @@ def set_key(job: Job) -> Rows:
         inventory.prepare(rack.root)
         inventory.add(rack.root, rack.owner, slug)
         manifest.keys[slug] = record
-        with _nobody_serves_the_old(rack, slug):
-            _change(rack, manifest, changes, "set", slug)
+        with _nobody_serves_the_old(rack, slug, old is not None):
+            warnings += _change(rack, manifest, changes, "set", slug)
         if kind.protection == "reference":
-            _tell_agents(rack, b"relock", b"key", slug.encode())  # its value isn't known before the next unlock
+            _tell_agents(rack, b"replace", b"slug", slug.encode())  # its value isn't known before the next unlock
         else:
-            cap = min(filter(None, (record.max_ttl, expiry.seconds_left(record))), default=0)
+            cap = max(1, times.time_to_live(record, refs.MAX_TTL))
             facts = (b"vault", record.vault.encode(), b"grade", grade.encode(), b"cap", b"%d" % cap)
             _tell_agents(rack, b"replace", b"slug", slug.encode(), *facts, b"value", value)
         if agent is not None:
             push.one(agent, rack, manifest, record, grade, value)
     rows: Rows = [("slug", slug), ("vault", record.vault), ("grade", grade)]
     rows.append(("effect", "replaced" if old else "added"))
-    return rows + ([("warning", warning)] if warning else [])
+    return rows + [("warning", text) for text in warnings]
 
 
 def _record(job: Job, slug: str, old: KeyRecord | None) -> KeyRecord:
@@ -109,8 +109,8 @@ def grade_of(record: KeyRecord, kind: type[Vault]) -> str:
     return grades.grade(kind.protection, record.expires is not None, kind.in_memory)
 
 
-def _check(job: Job, slug: str, value: bytes, grade: str, kind: type[Vault]) -> str:
-    """Hold the operator's rules; what the person should be told, or "". Raises Denied."""
+def _check(job: Job, slug: str, value: bytes, grade: str, kind: type[Vault]) -> "list[str]":
+    """Hold the operator's rules; what the person should be told. Raises Denied."""
     settings = config.load(job.text("config", ""))
     if not grades.meets(grade, settings.minimum):
         raise Denied(
@@ -119,14 +119,14 @@ def _check(job: Job, slug: str, value: bytes, grade: str, kind: type[Vault]) -> 
         )
     shape = None if kind.protection == "reference" else token_shapes.long_lived(value)
     if shape is None:
-        return ""
+        return []
     what, instead = shape
     if settings.block_dangerous:
         raise Denied(
             f"the value of {slug} looks like {what}, and dangerous_tokens is block",
             f"use {instead}" if instead else "use a credential that ends by itself",
         )
-    return f"this looks like {what}, which lives long" + (f"; better: {instead}" if instead else "")
+    return [f"this looks like {what}, which lives long" + (f"; better: {instead}" if instead else "")]
 
 
 def _agent_for(job: Job, rack: Rack) -> client.Connection:
@@ -149,11 +149,11 @@ def delete_key(job: Job) -> Rows:
         old = manifest.keys.pop(slug, None)
         if old is None:
             return [("slug", slug), ("effect", "absent")]
-        with _nobody_serves_the_old(rack, slug):
-            _change(rack, manifest, {old.vault: {slug: None}}, "del", slug)
+        with _nobody_serves_the_old(rack, slug, True):
+            warnings = _change(rack, manifest, {old.vault: {slug: None}}, "del", slug)
         _tell_agents(rack, b"forget", b"slug", slug.encode())
         inventory.remove(rack.root, rack.owner, slug)
-    return [("slug", slug), ("vault", old.vault), ("effect", "deleted")]
+    return [("slug", slug), ("vault", old.vault), ("effect", "deleted"), *[("warning", text) for text in warnings]]
 
 
 def begin(job: Job) -> Rack:
@@ -163,8 +163,11 @@ def begin(job: Job) -> Rack:
 
 def _change(
     rack: Rack, manifest: Manifest, changes: "dict[str, dict[str, bytes | None]]", verb: str, slug: str
-) -> None:
-    """Vaults first, then the manifest's rename, then what the old state alone needed; audited before and after."""
+) -> "list[str]":
+    """Vaults first, then the manifest's rename, then what the old state alone needed; audited before and after.
+
+    What of the old state could not be removed now is no failure, for the change counts; the person is told.
+    """
     log = AuditLog(paths.audit_dir(rack.root, rack.owner), rack.owner)
     log.seal(Secret(rack.keys.state))
     who = (os.getuid(), os.getppid(), [slug])
@@ -177,21 +180,30 @@ def _change(
         manifest.vaults[name] = vault.write(manifest.vaults.get(name, {}), values)
         touched.append((vault, name))
     rack.commit(manifest)
-    try:
-        for vault, name in touched:
+    left = []
+    for vault, name in touched:
+        try:
             vault.settle(manifest.vaults[name])
-        log.append(verb, *who, "done")
+        except AgentkeysError as fault:
+            left.append(f"the old value of {slug} stays in {name} until the next change there: {fault.message}")
+    try:
+        if not left:
+            log.append(verb, *who, "done")
     except AgentkeysError:
-        pass  # it is committed; the next write sweeps, and an intent without a result says what happened
+        pass  # it is committed; an intent without a result says what happened
+    return left
 
 
 @contextmanager
-def _nobody_serves_the_old(rack: Rack, slug: str) -> Iterator[None]:
-    """When a change fails somewhere in its commit, old or new may count: then no agent may hold either."""
+def _nobody_serves_the_old(rack: Rack, slug: str, known: bool) -> Iterator[None]:
+    """When a change fails somewhere in its commit, old or new may count: then no agent may hold either.
+
+    `known` says that the slug is in the rack in either case, so that it is locked, and no relock of a person's.
+    """
     try:
         yield
     except BaseException:
-        _tell_agents(rack, b"relock", b"key", slug.encode())
+        _tell_agents(rack, *((b"replace", b"slug") if known else (b"relock", b"key")), slug.encode())
         raise
 
 

@@ -89,6 +89,8 @@ def reseal(rack: Rack, manifest: Manifest, verb: str, label: str, old: "Place | 
     place = place_of(rack, manifest)
     vaults = {name: open_vault(name, place) for name in manifest.vaults}
     for name, vault in vaults.items():
+        if vault.protection == "reference":
+            continue  # we sealed nothing of it, and where it leads may be out of reach now
         values = open_vault(name, old).read(manifest.vaults[name]) if old else vault.read(manifest.vaults[name])
         manifest.vaults[name] = vault.rewrite(manifest.vaults[name], values)
     rack.commit(manifest)
@@ -123,7 +125,9 @@ def _accept_older(rack: Rack, job: Job) -> Rows:
     found = rack.read_verified()
     place = place_of(rack, found)
     for name, state in found.vaults.items():
-        open_vault(name, place).read(state)  # an older manifest without its older values is no rack
+        vault = open_vault(name, place)
+        if vault.protection != "reference":
+            vault.read(state)  # an older manifest without its older values is no rack
     seen = rack.seen_version()
     rack.forget_version()
     found.version = max(found.version, seen)

@@ -10,7 +10,7 @@ from agentkeys.core.manifest import Manifest
 from agentkeys.errors import Absent, AgentkeysError, UsageFault, VaultFault
 from agentkeys.stores import config, inventory
 from agentkeys.stores.rack import Rack
-from agentkeys.vaults import open_vault, vault_class
+from agentkeys.vaults import OURS, open_vault, vault_class
 from agentkeys.vaults.base import Fetched
 from agentkeys.wire import MAX_VALUE
 from agentkeys.worker import expiry, push, times
@@ -84,6 +84,11 @@ class Unlocking:
             found: Fetched = vault.fetch(self.manifest.vaults.get(name, {}), slugs)
         except AgentkeysError as fault:
             found = dict.fromkeys(slugs, fault)
+        except Exception as bug:
+            if name in OURS:
+                raise
+            broken = VaultFault(f"{name} failed: {type(bug).__name__}", "agentkeys list")  # its keys, and no other's
+            found = dict.fromkeys(slugs, broken)
         for slug in slugs:
             value = found.get(slug)
             if isinstance(value, bytes) and len(value) <= MAX_VALUE:
@@ -159,12 +164,15 @@ class Unlocking:
         return fields
 
     def _renewal(self) -> "list[bytes]":
-        """What the agent asks for again by itself, when it is to: this job, in one line for each of its words."""
+        """What the agent asks for again by itself, when it is to: this job, in one line for each of its words.
+
+        It is told apart whether that is asked of it, or is what it asked us for.
+        """
         if not self.job.text("auto", ""):
             return []
         asked = [f"{name}={self.job.text(name, '')}" for name in ("org", "env", "duration")]
         asked += [f"key={key}" for key in self.job.texts("key")]
-        return [b"renew", "\n".join(asked).encode("ascii")]
+        return [b"again" if self.job.text("alone", "") else b"renew", "\n".join(asked).encode("ascii")]
 
     def code(self) -> int:
         """What unlock exits with."""
