@@ -93,6 +93,43 @@ def test_a_declaration_of_something_else_is_refused(found: object, place: Place,
     assert refusal.value.hint
 
 
+class Sealed(Elsewhere):
+    """Says of itself what no grade knows."""
+
+    protection = "sealed"
+
+
+def test_a_protection_that_no_grade_knows_is_refused(place: Place, points: Points) -> None:
+    """An agent would refuse the whole unlock for that one key."""
+    points.append(Point("named", Sealed))
+    with pytest.raises(UsageFault, match=r"none of reference, encrypted, plaintext") as refusal:
+        open_vault("named", place)
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize("error", [ImportError("secret"), AttributeError("secret"), ZeroDivisionError(), KeyError(1)])
+def test_a_package_that_can_t_be_loaded_is_refused(error: Exception, place: Place, points: Points) -> None:
+    """Whatever its import raises: what failed is named, its text, which is foreign, isn't shown."""
+
+    class Broken(Point):
+        """A package whose dependency is missing."""
+
+        def load(self) -> object:
+            """Fails."""
+            raise error
+
+    points.append(Broken("named", None))
+    with pytest.raises(UsageFault, match=rf"package:It can't be loaded: {type(error).__name__}$") as refusal:
+        open_vault("named", place)
+    assert refusal.value.hint
+
+
+def test_every_vault_is_named_once(points: Points) -> None:
+    """Ours first, and no other under a name of ours."""
+    points += [Point("other", Elsewhere), Point("os.secure", Elsewhere), Point("another", Elsewhere)]
+    assert vaults.names() == [*vaults.OURS, "another", "other"]
+
+
 def test_an_unknown_name_is_refused_with_those_there_are(place: Place, points: Points) -> None:
     """Ours and other packages'."""
     points.append(Point("other", Elsewhere))
