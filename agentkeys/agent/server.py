@@ -137,7 +137,7 @@ class Server:
             self._apply(agent.step(self.state, events.PeerRefused(sock.fileno(), who, why), self._now))
             sock.close()
             return
-        who.limited = self.rule.limit(who)
+        who.limited = self.rule.limit(sock, who)
         connection = Connection(sock, who, self._now)
         self.connections[connection.fd] = connection
         self.poller.add(connection.fd)
