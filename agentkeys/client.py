@@ -159,7 +159,7 @@ class Connection:
         if not protocol:
             raise UsageFault(
                 f"the agent is version {version}, this is {__version__}, and they share no protocol",
-                "agentkeys agent -k",
+                f"rm {self.path}",  # every version leaves when its socket is gone; `stop` may be another verb there
             )
         if self.owner and owner != self.owner:
             raise UsageFault(f"{self.path} is {owner}'s agent, not {self.owner}'s", "unset AGENTKEYS_SOCK")
@@ -688,7 +688,7 @@ def exec_(options: Options) -> int:
     """Become the command, with the owner's keys in its environment. Returns only on failure, having run nothing."""
     caller = Caller(options)
     environ = _base_environment(caller.environ, options.clean_env)
-    program, argv = _find_program(options.command, environ.get(b"PATH", DEFAULT_PATH))
+    program, argv = find_program(options.command, environ.get(b"PATH", DEFAULT_PATH))
     fields = ask_keys(caller.connect(), b"exec", caller, options)
     for at in range(0, len(fields), 2):
         environ[bytes(fields[at])] = bytes(fields[at + 1])
@@ -698,7 +698,7 @@ def exec_(options: Options) -> int:
     if not options.keys and posix.isatty(2):
         count = len(fields) // 2
         note(f"{count} {'key' if count == 1 else 'keys'} injected")
-    return _become(program, argv, environ)
+    return become(program, argv, environ)
 
 
 def _base_environment(environ: "dict[bytes, bytes]", clean: bool) -> "dict[bytes, bytes]":
@@ -709,7 +709,7 @@ def _base_environment(environ: "dict[bytes, bytes]", clean: bool) -> "dict[bytes
     return kept
 
 
-def _find_program(command: "list[str]", path: bytes) -> "tuple[bytes, list[bytes]]":
+def find_program(command: "list[str]", path: bytes, verb: str = "exec") -> "tuple[bytes, list[bytes]]":
     """(program, argv) as execvp(3) would find it.
 
     Raises AgentkeysError with 127 when there is none, 126 when it can't be executed: before any key is asked for.
@@ -732,10 +732,10 @@ def _find_program(command: "list[str]", path: bytes) -> "tuple[bytes, list[bytes
     shown = ascii(command[0])
     if seen:
         raise AgentkeysError(f"{shown} is not executable", f"chmod +x {shown}", errors.CANNOT_EXECUTE)
-    raise AgentkeysError(f"{shown} is not a command", "agentkeys exec -- /path/to/command", errors.NOT_FOUND)
+    raise AgentkeysError(f"{shown} is not a command", f"agentkeys {verb} -- /path/to/command", errors.NOT_FOUND)
 
 
-def _become(program: bytes, argv: "list[bytes]", environ: "dict[bytes, bytes]") -> int:
+def become(program: bytes, argv: "list[bytes]", environ: "dict[bytes, bytes]") -> int:
     """execve(2). Python ignores SIGPIPE and SIGXFSZ, and a child inherits what is ignored: put both back first."""
     signal(SIGPIPE, SIG_DFL)
     signal(SIGXFSZ, SIG_DFL)

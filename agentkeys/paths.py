@@ -267,6 +267,19 @@ def short_socket(path: str) -> str:
     return f"{last_resort_dir()}/agentkeys/{digest(to_bytes(path), 12)}.sock"
 
 
+PRIVATE = "private-"
+"""How the lock files of private agents begin: no verb finds those agents by their owner alone."""
+
+PRIVATE_AT = PRIVATE + "at-"
+"""How they begin when the user named the socket's path; then the path's hash follows, else chance."""
+
+
+def private_socket(directory: str, owner: str, token: str) -> str:
+    """The path of a private agent's socket when its user named none; short_socket() if it is too long."""
+    path = f"{directory}/{owner}.{PRIVATE}{token}.sock"
+    return path if len(to_bytes(path)) <= MAX_SOCKET_PATH else short_socket(path)
+
+
 def agent_locks(root: str, owner: str) -> "list[str]":
     """The lock files of an owner's agents on this machine, live or stale, sorted."""
     directory = run_dir(root, owner)

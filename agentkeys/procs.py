@@ -4,7 +4,7 @@ import os
 import select
 import subprocess
 import sys
-from typing import Self
+from typing import NoReturn, Self
 
 from agentkeys.errors import AgentkeysError, TimedOut
 
@@ -49,6 +49,14 @@ def read_answer(script: str, arguments: "list[str]", deadline: float = START_DEA
     if not done.stdout:
         raise AgentkeysError("the agent died while it started: " + safe_line(done.stderr))
     return done.stdout
+
+
+def become(script: str, arguments: "list[str]") -> NoReturn:
+    """Become `python -IS script arguments`, with what it may see of our environment. Raises AgentkeysError."""
+    try:
+        os.execve(interpreter(), [interpreter(), "-IS", script, *arguments], clean_environment())  # noqa: S606 - no shell
+    except OSError as error:
+        raise AgentkeysError(f"Python can't be executed: {error.strerror}") from None
 
 
 def safe_line(output: bytes) -> str:

@@ -14,6 +14,7 @@ class Connection:
         "closing",
         "fd",
         "greeted",
+        "held_until",
         "inbox",
         "last_active",
         "out",
@@ -35,6 +36,8 @@ class Connection:
         """Bytes received while a reply was unsent; handled after it."""
         self.greeted = False
         self.closing = False
+        self.held_until = 0
+        """Milliseconds of now_ms() before which nothing is sent or read (a wrong passphrase); 0 for no such time."""
         self.last_active = now
         self.stalled = 0
         """Since when we wait for its next byte or its reading; 0 when it owes nothing."""

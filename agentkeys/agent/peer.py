@@ -83,7 +83,7 @@ def session_of(sock: Socket, pid: int) -> int:
 class PeerRule:
     """Whom an agent serves."""
 
-    def __init__(self, uid: int, session: int, strict_session: bool, allow_root: bool) -> None:
+    def __init__(self, uid: int, session: int, strict_session: bool = False, allow_root: bool = False) -> None:
         self.uid = uid
         self.session = session
         """The login session it is bound to, or UNSET_SESSION."""

@@ -69,3 +69,11 @@ class Poller:
         if self.watch < 0 or self._libc.inotify_add_watch(self.watch, os.fsencode(path), IN_GONE) < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         self.add(self.watch)
+
+    @staticmethod
+    def watch_process(pid: int) -> int:
+        """A descriptor for add() that can be read once process `pid` is dead, reaped or not (pidfd_open(2)).
+
+        Raises ProcessLookupError when it is gone by now, OSError where the kernel is older than 5.3.
+        """
+        return os.pidfd_open(pid)

@@ -10,6 +10,10 @@ from agentkeys.agent.poller import MAX_EVENTS, READ, WRITE, now_ms
 assert sys.platform == "darwin"  # noqa: S101 - tells mypy which platform this file is for
 
 
+PROCESS = -3
+"""What wait() calls the process that watch_process() watches; no descriptor stands for it."""
+
+
 class Poller:
     """kqueue(2): the same promises."""
 
@@ -20,6 +24,8 @@ class Poller:
 
     def add(self, fd: int) -> None:
         """Report when `fd` can be read."""
+        if fd == PROCESS:
+            return  # watch_process() asked for it
         self._control(fd, select.KQ_FILTER_READ, select.KQ_EV_ADD)
 
     def change(self, fd: int, interest: int) -> None:
@@ -33,6 +39,8 @@ class Poller:
         for event in self._kqueue.control(None, MAX_EVENTS, None):
             if event.filter == select.KQ_FILTER_TIMER:
                 ready.append((self.timer, READ))
+            elif event.filter == select.KQ_FILTER_PROC:
+                ready.append((PROCESS, READ))
             else:
                 ready.append((event.ident, WRITE if event.filter == select.KQ_FILTER_WRITE else READ))
         return ready
@@ -59,6 +67,12 @@ class Poller:
         notes = select.KQ_NOTE_WRITE | select.KQ_NOTE_DELETE | select.KQ_NOTE_RENAME
         event = select.kevent(self.watch, select.KQ_FILTER_VNODE, select.KQ_EV_ADD | select.KQ_EV_CLEAR, notes)
         self._kqueue.control([event], 0, 0)
+
+    def watch_process(self, pid: int) -> int:
+        """As LinuxPoller's, by EVFILT_PROC's NOTE_EXIT."""
+        event = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD | select.KQ_EV_ONESHOT, select.KQ_NOTE_EXIT)
+        self._kqueue.control([event], 0, 0)
+        return PROCESS
 
     def _control(self, fd: int, kind: int, flags: int) -> None:
         try:

@@ -6,18 +6,20 @@ Rule 3: nothing wakes an idle agent; the one timer stands at the next deadline.
 """
 
 import errno
-import posix
 import sys
 from _socket import AF_UNIX, MSG_DONTWAIT, SOCK_STREAM
 from _socket import socket as Socket
+from collections.abc import Callable
 
 from agentkeys import wire
 from agentkeys.agent import peer
 from agentkeys.agent.connection import Connection
+from agentkeys.agent.place import Place
 from agentkeys.agent.poller import READ, WRITE, now_ms
+from agentkeys.agent.settings import Settings
 from agentkeys.agent.unlocker import PATIENCE, Unlocker
 from agentkeys.core import agent, events
-from agentkeys.core.effects import Audit, Close, Effect, Reply, SealAudit, SetTimer, Unlock, Wipe
+from agentkeys.core.effects import Audit, Close, Effect, ReadConfig, Reply, SealAudit, SetTimer, Unlock, Wipe
 from agentkeys.core.secret import wipe_buffer
 from agentkeys.core.state import AgentState
 from agentkeys.errors import USAGE, AgentkeysError, VaultFault
@@ -41,22 +43,28 @@ SPARE_FDS = 16
 """Descriptors kept free for the log, the timer and /proc, as ssh-agent keeps 8."""
 
 
+Step = Callable[[AgentState, events.Event, int], "list[Effect]"]
+
+
 class Server:
     """Serves one owner's agent until stopped."""
 
     def __init__(
         self,
         state: AgentState,
-        listener: Socket,
-        rule: peer.PeerRule,
+        place: Place,
+        settings: Settings,
         log: AuditLog,
         max_connections: int,
         unlocker: Unlocker,
     ) -> None:
         self.state = state
-        self.inode = posix.lstat(state.facts.socket).st_ino
-        self.listener = listener
-        self.rule = rule
+        self.step: Step = agent.step
+        """The transition function; `agent -d` puts one around it that says what happens."""
+        self.place = place
+        self.listener = place.listener
+        self.settings = settings
+        self.rule = settings.rule
         self.log = log
         self.max_connections = max_connections
         self.unlocker = unlocker
@@ -76,13 +84,15 @@ class Server:
         self._sync_at: int | None = None
         self._sweep_at: int | None = None
         self._unlock_by: int | None = None
+        self._held_until: int | None = None
         self._armed: int | None = None
 
-    def serve(self, wake: int) -> None:
-        """Answer until a stop request, a byte on the `wake` descriptor (a signal), or the loss of the socket."""
+    def serve(self, *leave: int) -> None:
+        """Answer until a stop request, until one of the `leave` descriptors can be read, or the socket is lost."""
         poller = self.poller
         poller.add(self.listener.fileno())
-        poller.add(wake)
+        for fd in leave:
+            poller.add(fd)
         listener = self.listener.fileno()
         connections = self.connections
         while not self.stopping:
@@ -98,14 +108,17 @@ class Server:
                     self._tick()
                 elif fd == self.unlocker.fd:
                     self._unlock_ended(self.unlocker.read())
-                elif fd == wake or (fd == poller.watch and not self._watched()):
-                    self._apply(agent.step(self.state, events.Terminated(), self._now))
+                elif fd in leave or (fd == poller.watch and not self._watched()):
+                    self._apply(self.step(self.state, events.Terminated(), self._now))
             self._arm()
-        for connection in list(connections.values()):
-            self._close(connection)
         if self.unlocker.fd >= 0:
             self.unlocker.give_up()
         self._sync()
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        for connection in list(self.connections.values()):
+            self._close(connection)
 
     # --- connections
 
@@ -134,7 +147,7 @@ class Server:
             return
         why = self.rule.refusal(who)
         if why:
-            self._apply(agent.step(self.state, events.PeerRefused(sock.fileno(), who, why), self._now))
+            self._apply(self.step(self.state, events.PeerRefused(sock.fileno(), who, why), self._now))
             sock.close()
             return
         who.limited = self.rule.limit(sock, who)
@@ -173,7 +186,7 @@ class Server:
         connection.out = []
         connection.closing = True
         if connection.fd in self.state.staged:
-            self._apply(agent.step(self.state, events.Disconnected(connection.fd), self._now))
+            self._apply(self.step(self.state, events.Disconnected(connection.fd), self._now))
         if not self.connections:
             self._sweep_at = None  # nobody owes us anything: an idle agent isn't woken
         self._resume_accepting()
@@ -218,7 +231,7 @@ class Server:
                     for payload in connection.inbox.feed(data[at:after]):
                         self._message(connection, payload)
                 at = after
-                if at < end and connection.unsent > RECEIVE:
+                if at < end and (connection.unsent > RECEIVE or connection.held_until):
                     self._flush(connection)
                     if connection.out:
                         connection.backlog += data[at:]
@@ -228,6 +241,8 @@ class Server:
             return
         if connection.out:
             self._flush(connection)
+        if connection.held_until:
+            return  # it owes us nothing: we let it wait
         if connection.out or connection.inbox.mid_message or not connection.greeted:
             self._expect(connection)
         else:
@@ -257,7 +272,7 @@ class Server:
         if connection.greeted:
             fields = wire.split_fields(payload)
             request = events.Request(connection.fd, connection.peer, bytes(fields[0]), wire.pairs(fields))
-            self._apply(agent.step(self.state, request, self._now))
+            self._apply(self.step(self.state, request, self._now))
             return
         connection.greeted = True
         connection.queue(self._hello, None)
@@ -278,7 +293,10 @@ class Server:
         self._close(connection)
 
     def _flush(self, connection: Connection) -> None:
-        """Send what the kernel takes; wait for WRITE with the rest."""
+        """Send what the kernel takes; wait for WRITE with the rest, or for the end of a penalty."""
+        if connection.held_until > self._now:
+            self.poller.change(connection.fd, 0)
+            return
         out = connection.out
         try:
             if len(out) == 1:
@@ -299,8 +317,9 @@ class Server:
         if out:
             out[0] = (out[0][0][sent:], out[0][1])
             self._expect(connection)
-        if bool(out) != connection.writing:
+        if bool(out) != connection.writing or connection.held_until:
             connection.writing = bool(out)
+            connection.held_until = 0
             self.poller.change(connection.fd, WRITE if out else READ)
 
     # --- effects
@@ -313,10 +332,10 @@ class Server:
                 try:
                     durable = self._record(effect)
                 except AgentkeysError:
-                    self._apply(agent.step(self.state, events.AuditFailed(effect.conn), self._now))
+                    self._apply(self.step(self.state, events.AuditFailed(effect.conn), self._now))
                     return
                 if durable:
-                    self._apply(agent.step(self.state, events.AuditDurable(effect.conn), self._now))
+                    self._apply(self.step(self.state, events.AuditDurable(effect.conn), self._now))
             elif isinstance(effect, Wipe):
                 for secret in effect.secrets:
                     secret.wipe()
@@ -324,6 +343,9 @@ class Server:
                 self._key_deadline = effect.deadline
             elif isinstance(effect, Unlock):
                 self._unlock(effect)
+            elif isinstance(effect, ReadConfig):
+                if not self._read_config(effect.conn):
+                    return
             elif isinstance(effect, Close):
                 if effect.conn in self.connections:
                     self._close(self.connections[effect.conn])
@@ -342,17 +364,32 @@ class Server:
             self._sync_at = self._now + SYNC_DELAY
         return effect.durable
 
+    def _read_config(self, conn: int) -> bool:
+        """Go by what config.toml says now; False when it can't be, and the request ends there."""
+        try:
+            found = self.settings.read()
+        except AgentkeysError as fault:
+            self._apply(self.step(self.state, events.ConfigRefused(conn, fault), self._now))
+            return False
+        for connection in self.settings.turned_away(self.connections):
+            self._close(connection)
+        self._apply(self.step(self.state, events.ConfigRead(found.allow_names, found.longest, found.idle), self._now))
+        return True
+
     def _reply(self, effect: Reply) -> None:
         connection = self.connections.get(effect.conn)
         if connection is None:
             return
         message = wire.encode_wipeable(effect.fields)
         connection.queue(message, message if effect.secret else None)
+        if effect.wait:
+            connection.held_until = self._now + effect.wait
+            self._held_until = min(connection.held_until, self._held_until or connection.held_until)
 
     def _unlock(self, effect: Unlock) -> None:
         fault = self.unlocker.start(effect.request, effect.withheld)
         if fault:
-            self._apply(agent.step(self.state, events.UnlockEnded(fault), self._now))
+            self._apply(self.step(self.state, events.UnlockEnded(fault), self._now))
             return
         self._unlock_by = self._now + PATIENCE
         self.poller.add(self.unlocker.fd)
@@ -361,7 +398,7 @@ class Server:
         if fault is None:
             return
         self._unlock_by = None
-        self._apply(agent.step(self.state, events.UnlockEnded(fault), self._now))
+        self._apply(self.step(self.state, events.UnlockEnded(fault), self._now))
 
     # --- time
 
@@ -370,7 +407,7 @@ class Server:
         self._armed = None
         if self._key_deadline is not None and self._key_deadline <= self._now:
             self._key_deadline = None
-            self._apply(agent.step(self.state, events.Tick(), self._now))
+            self._apply(self.step(self.state, events.Tick(), self._now))
         if self._sync_at is not None and self._sync_at <= self._now:
             self._sync_at = None
             self._sync()
@@ -378,6 +415,18 @@ class Server:
             self._sweep()
         if self._unlock_by is not None and self._unlock_by <= self._now:
             self._unlock_ended(self.unlocker.give_up())
+        if self._held_until is not None and self._held_until <= self._now:
+            self._release()
+
+    def _release(self) -> None:
+        """Send the replies whose penalty is over, and go on with what their connections asked meanwhile."""
+        held = [connection for connection in self.connections.values() if connection.held_until]
+        self._held_until = min([it.held_until for it in held if it.held_until > self._now], default=None)
+        for connection in held:
+            if connection.held_until <= self._now:
+                self._flush(connection)
+                if not connection.out and not connection.closing:
+                    self._drain_backlog(connection)
 
     def _sync(self) -> None:
         """Make the log durable. What can't be synced now is said by the next append, which will fail and refuse."""
@@ -400,7 +449,7 @@ class Server:
     def _arm(self) -> None:
         """Set the one timer to the earliest deadline, if that changed."""
         deadline = self._key_deadline
-        for other in (self._sync_at, self._sweep_at, self._unlock_by):
+        for other in (self._sync_at, self._sweep_at, self._unlock_by, self._held_until):
             if other is not None and (deadline is None or other < deadline):
                 deadline = other
         if deadline != self._armed:
@@ -410,18 +459,9 @@ class Server:
     def _watched(self) -> bool:
         """Whether the socket's path still leads here, after its directory changed."""
         self.poller.clear(self.poller.watch)
-        return is_our_socket(self.state.facts.socket, self.inode)
+        return self.place.is_ours()
 
 
 def connection_limit(nofile: int) -> int:
     """How many clients fit into the descriptor limit."""
     return max(1, nofile - SPARE_FDS)
-
-
-def is_our_socket(path: str, inode: int) -> bool:
-    """Whether `path` is still the socket we bound (its inode is `inode`)."""
-    try:
-        facts = posix.lstat(path)
-    except OSError:
-        return False
-    return facts.st_ino == inode and facts.st_uid == posix.geteuid()

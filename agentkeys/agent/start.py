@@ -5,42 +5,39 @@ The parent (`agentkeys agent`) reads one answer from our stdout before it prints
     ok\\n<pid>\\n                                the socket answers from now on
     busy\\n                                     another agent holds the lock; connect to it
     error\\n<exit code>\\n<message>\\n<hint>\\n
+
+In the foreground (`agentkeys agent -D`) there is no parent and no fork: the CLI became us, and gave us in `--say` what
+to print once the socket answers.
 """
 
-import errno
-import fcntl
 import gc
 import os
 import resource
 import signal
-import stat
 import sys
-from _socket import AF_UNIX, SOCK_STREAM
-from _socket import socket as Socket
 
 import agentkeys
-from agentkeys import hardening, paths
+from agentkeys import client, hardening, paths
 from agentkeys.agent import peer
+from agentkeys.agent.place import Place, Taken, sweep
 from agentkeys.agent.poller import now_ms
-from agentkeys.agent.server import Server, connection_limit, is_our_socket
+from agentkeys.agent.server import Server, connection_limit
+from agentkeys.agent.settings import Settings
 from agentkeys.agent.unlocker import Unlocker
 from agentkeys.core import refs, status
 from agentkeys.core.state import AgentState
-from agentkeys.errors import MALFUNCTION, AgentkeysError, UsageFault
+from agentkeys.errors import INTERRUPTED, MALFUNCTION, AgentkeysError, UsageFault
 from agentkeys.stores import config
 from agentkeys.stores.audit_log import AuditLog
 
-BACKLOG = 128
-"""Connections the kernel queues for us, as in ssh-agent; Linux's own cap is 4096."""
-
-PROBE_SECONDS = 2.0
-"""How long a socket in our way may take to accept before it counts as dead."""
-
-OPTIONS = ("--for", "--home", "--socket", "--lock", "--session", "--wallet", "--config", "--longest", "--idle")
+OPTIONS = (
+    "--for", "--home", "--socket", "--lock", "--session", "--wallet", "--config", "--private", "--watch", "--say",
+    "--otherwise", "--note", "--debug", "--longest", "--idle",
+)  # fmt: skip
 
 
 class Options:
-    """The agent's command line; it is public (ps) and holds no secret."""
+    """The agent's command line; it is public (ps) and holds no secret. Every option has a value."""
 
     def __init__(self, argv: "list[str]") -> None:
         if len(argv) % 2 or any(name not in OPTIONS for name in argv[::2]):
@@ -57,6 +54,52 @@ class Options:
         """Seconds that a key stays at most, 0 for what the config says; both can only make it shorter."""
         self.idle = int(given.get("--idle", "0"))
         """Seconds without a use after which everything is forgotten, likewise."""
+        self.private = given.get("--private", "")
+        """`at` when the user named the socket's path, `own` when we chose a new one, empty when we are discoverable."""
+        self.watch = int(given.get("--watch", "0"))
+        """The pid of the command whose end is ours, or 0."""
+        self.debug = "--debug" in given
+
+
+class Parent:
+    """Whoever waits for our answer on stdout."""
+
+    def ready(self) -> None:
+        """Say that the socket answers, then let go of everything the parent could be waiting for. Raises OSError."""
+        os.write(1, b"ok\n%d\n" % os.getpid())
+        null_descriptors(0, 1, 2)
+
+    def failed(self, fault: AgentkeysError) -> int:
+        """Say why not; our exit code."""
+        if isinstance(fault, Taken):
+            os.write(1, b"busy\n")
+        else:
+            text = f"error\n{fault.exit_code}\n{fault.message}\n{fault.hint}\n"
+            os.write(1, paths.to_bytes(text))
+        return fault.exit_code
+
+
+class Foreground:
+    """Whoever reads us: `say` goes to stdout and `note` to stderr once the socket answers, else `otherwise`."""
+
+    def __init__(self, argv: "list[str]") -> None:
+        given = dict(zip(argv[::2], argv[1::2], strict=False))
+        self.say, self.otherwise = given.get("--say", ""), given.get("--otherwise", "")
+        self.note, self.owner = given.get("--note", ""), given.get("--for", "")
+
+    def ready(self) -> None:
+        """Print it, and let its reader see the end. Raises AgentkeysError when stdout can't be written."""
+        if client.write_out(paths.to_bytes(self.say)):
+            raise AgentkeysError("nobody reads what was printed")
+        null_descriptors(0, 1)
+        if self.note:
+            client.note(self.note)
+
+    def failed(self, fault: AgentkeysError) -> int:
+        """Print the error; our exit code."""
+        if isinstance(fault, Taken):
+            fault = UsageFault(f"an agent of {self.owner} runs already", f"agentkeys agent -k --for {self.owner}")
+        return client.complain(fault, evaluated=bool(self.otherwise))
 
 
 def main(argv: "list[str]") -> int:
@@ -66,57 +109,53 @@ def main(argv: "list[str]") -> int:
     hardening.close_memory()
     os.umask(0o077)
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    if "--say" in argv[::2]:
+        return _run(argv, Foreground(argv))
     if os.fork():
         os._exit(0)
+    os.setsid()
+    return _run(argv, Parent())
+
+
+def _run(argv: "list[str]", starter: "Parent | Foreground") -> int:
+    """Take the place, serve, leave."""
     try:
-        os.setsid()
         os.chdir("/")
         hardening.require_untraced()
         options = Options(argv)
-        started = _take_place(options)
-        if started is None:
-            _answer("busy\n")
-            return 0
+        rule = peer.PeerRule(os.geteuid(), options.session)
+        settings = Settings(options.config, rule, options.longest, options.idle)
+        found = settings.read()
+        wake = _catch_signals()  # before there is anything that a signal would leave behind
+        with Place(options.socket, options.lock, options.private == "at") as place:
+            server, leave = _prepare(options, settings, found, place)
+            starter.ready()
+            sweep(options.lock)
+            server.serve(wake, *leave)
+        server.close()  # last, so that who sees its connection end sees socket and lock gone as well
+    except BrokenPipeError:
+        return MALFUNCTION  # who started us is gone, and so are we
+    except KeyboardInterrupt:
+        return INTERRUPTED  # Ctrl-C in the foreground's first milliseconds
     except AgentkeysError as fault:
-        _answer(f"error\n{fault.exit_code}\n{fault.message}\n{fault.hint}\n")
-        return fault.exit_code
+        return starter.failed(fault)
     except Exception as fault:
-        _answer(f"error\n{MALFUNCTION}\n{hardening.describe(fault)}\n\n")
+        starter.failed(AgentkeysError(hardening.describe(fault)))
         raise
-    lock, server = started
-    _answer(f"ok\n{os.getpid()}\n")
-    try:
-        server.serve(_catch_signals())
-    finally:
-        if is_our_socket(options.socket, server.inode):
-            os.unlink(options.socket)
-        os.unlink(options.lock)
-        os.close(lock)
     return 0
 
 
-def _answer(text: str) -> None:
-    """Tell the parent, then let go of everything it could be waiting for."""
-    os.write(1, paths.to_bytes(text))
+def null_descriptors(*fds: int) -> None:
+    """Put /dev/null where these were."""
     null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
+    for fd in fds:
         os.dup2(null, fd)
     if null > 2:
         os.close(null)
 
 
-def _take_place(options: Options) -> "tuple[int, Server] | None":
-    """Lock, bind and prepare; None when another agent has the place."""
-    settings = config.load(options.config)
-    if settings.strict_session and options.session == paths.UNSET_SESSION:
-        raise UsageFault(
-            "login_session is strict, and this process is in no login session",
-            "loginctl list-sessions",
-        )
-    lock = _lock(options.lock)
-    if lock is None:
-        return None
-    listener = _bind(options.socket)
+def _prepare(options: Options, settings: Settings, found: config.Config, place: Place) -> "tuple[Server, list[int]]":
+    """The server behind a place's socket, and the descriptors whose readiness means its end. Raises UsageFault."""
     facts = status.AgentFacts(
         os.getpid(),
         options.socket,
@@ -126,22 +165,34 @@ def _take_place(options: Options) -> "tuple[int, Server] | None":
         hardening.is_dumpable(),
         paths.home_id(options.home),
     )
-    state = AgentState(options.owner, facts, now_ms(), settings.allow_names)
-    state.longest = min(filter(None, (settings.longest, options.longest)))
-    state.idle = min(filter(None, (settings.idle, options.idle)), default=0)
-    rule = peer.PeerRule(os.geteuid(), options.session, settings.strict_session, settings.allow_root)
+    state = AgentState(options.owner, facts, now_ms(), found.allow_names)
+    state.longest, state.idle = found.longest, found.idle
     log = AuditLog(paths.audit_dir(options.home, options.owner), options.owner)
+    limit = connection_limit(_raise_descriptor_limit())
+    server = Server(state, place, settings, log, limit, _unlocker(options))
+    if options.debug:
+        from agentkeys.agent import debug
+
+        server.step = debug.traced(server.step)
+    directory = options.socket.rpartition("/")[0] or "/"
+    try:
+        server.poller.watch_dir(directory)
+        leave = [server.poller.watch_process(options.watch)] if options.watch else []
+    except ProcessLookupError:
+        raise AgentkeysError("the command is gone before its agent was there") from None
+    except OSError as error:
+        raise UsageFault(f"{directory} can't be watched: {error.strerror}", f"ls -ld {directory}") from None
+    place.announce()
+    return server, leave
+
+
+def _raise_descriptor_limit() -> int:
+    """How many descriptors we may have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(hard, 4096) if hard != resource.RLIM_INFINITY else 4096
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    server = Server(state, listener, rule, log, connection_limit(max(soft, wanted)), _unlocker(options))
-    server.poller.watch_dir(options.socket.rpartition("/")[0])
-    if not is_our_socket(options.socket, server.inode):
-        raise UsageFault(f"{options.socket} was taken while we bound it", "agentkeys agent")
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, paths.to_bytes(options.socket) + b"\n", 0)
-    return lock, server
+    return max(soft, wanted)
 
 
 def _unlocker(options: Options) -> Unlocker:
@@ -153,85 +204,6 @@ def _unlocker(options: Options) -> Unlocker:
             (b"config", paths.to_bytes(options.config)),
         ]
     )
-
-
-def _lock(path: str) -> "int | None":
-    """The kernel lock that makes us this owner's one agent; None when another process holds it."""
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return None
-        try:
-            if os.stat(path).st_ino == os.fstat(fd).st_ino:
-                return fd
-        except FileNotFoundError:
-            pass  # an agent that was leaving removed it between our open and our lock: take a new one
-        os.close(fd)
-
-
-def _bind(path: str) -> Socket:
-    """Listen on `path`, 0600 from its first instant.
-
-    Raises UsageFault when something that isn't our own dead socket is in the way; it is left as it is.
-    """
-    _make_dir(path.rpartition("/")[0])
-    try:
-        facts = os.lstat(path)
-    except FileNotFoundError:
-        facts = None
-    if facts is not None:
-        if not stat.S_ISSOCK(facts.st_mode) or facts.st_uid != os.geteuid():
-            raise UsageFault(f"{path} is in the way: it is not a socket of ours", f"ls -l {path}")
-        if _is_answered(path):
-            raise UsageFault(f"{path} is in the way: another program listens on it", f"fuser {path}")
-        os.unlink(path)
-    listener = Socket(AF_UNIX, SOCK_STREAM)
-    os.fchmod(listener.fileno(), 0o600)
-    try:
-        listener.bind(paths.to_bytes(path))
-    except OSError as error:
-        raise UsageFault(f"{path} can't be bound: {error.strerror}", f"ls -ld {path.rpartition('/')[0]}") from None
-    os.chmod(path, 0o600)
-    listener.listen(BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
-def _make_dir(path: str) -> None:
-    """The sockets' directory, ours and 0700; its parent too where that is our own last resort. Raises UsageFault."""
-    base, ours, deeper = path.rpartition("/agentkeys")
-    wanted = [base + ours] if ours else []
-    if base == paths.last_resort_dir():
-        wanted.insert(0, base)
-    if deeper or not ours:
-        wanted.append(path)
-    for directory in wanted:
-        try:
-            os.mkdir(directory, 0o700)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            raise UsageFault(f"{directory} can't be made: {error.strerror}", RUNTIME_HINT) from None
-        if not paths.is_private_dir(directory):
-            raise UsageFault(f"{directory} is not a directory of ours alone", f"chmod 700 {directory}")
-
-
-RUNTIME_HINT = "export XDG_RUNTIME_DIR=/a/directory/of/yours/0700"
-
-
-def _is_answered(path: str) -> bool:
-    probe = Socket(AF_UNIX, SOCK_STREAM)
-    probe.settimeout(PROBE_SECONDS)
-    try:
-        probe.connect(paths.to_bytes(path))
-    except OSError as error:
-        return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
-    finally:
-        probe.close()
-    return True
 
 
 def _catch_signals() -> int:

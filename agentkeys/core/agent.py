@@ -8,10 +8,12 @@ Rule 4: a refused request leaves its connection usable and changes nothing.
 """
 
 from agentkeys.core import asked, refs, status, unlocking
-from agentkeys.core.effects import Audit, Close, Effect, Reply, Stop, Unlock, Wipe
+from agentkeys.core.effects import Audit, Close, Effect, ReadConfig, Reply, Stop, Unlock, Wipe
 from agentkeys.core.events import (
     AuditDurable,
     AuditFailed,
+    ConfigRead,
+    ConfigRefused,
     Disconnected,
     Event,
     Pairs,
@@ -52,6 +54,16 @@ def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
     if type(event) is UnlockEnded:
         state.renewals.ended(event.fault, now)
         return [*_renew(state, now), *set_timer(state)]
+    if type(event) is ConfigRead:
+        state.allowed_names, state.longest, state.idle = event.allowed_names, event.longest, event.idle
+        state.holdings.prepared.clear()  # what was refused or given by the old names
+        return set_timer(state)
+    if type(event) is ConfigRefused:
+        fault = event.fault
+        return [
+            *unlocking.abandoned(state, event.conn),
+            _error(event.conn, fault.exit_code, fault.message, fault.hint),
+        ]
     return [Wipe(forget_everything(state)), Stop()]
 
 
@@ -78,6 +90,8 @@ def _request(state: AgentState, event: Request, now: int) -> "list[Effect]":
         if state.padlock.closed and event.verb not in WHILE_LOCKED:
             raise Locked(f"the agent of {state.owner} is locked", f"{OPEN_HINT} --for {state.owner}")
         effects.extend(handler(state, event, now))
+        if event.verb in _BY_CONFIG:
+            effects.insert(-1, ReadConfig(event.conn))  # before the reply, which depends on it
     except AgentkeysError as fault:
         if event.verb in _READS or isinstance(fault, Denied):
             verb = event.verb.decode("ascii") if handler else "unknown"
@@ -282,6 +296,11 @@ def _query(state: AgentState, event: Request, now: int) -> "list[Effect]":
     return [Reply(event.conn, reply)]
 
 
+def _reload(state: AgentState, event: Request, now: int) -> "list[Effect]":
+    asked.fields(event.pairs, frozenset())
+    return [Reply(event.conn, [b"ok"])]
+
+
 def _lock(state: AgentState, event: Request, now: int) -> "list[Effect]":
     """`passphrase`, and `salt`, 16 random bytes: keep everything, serve nothing."""
     known = asked.exactly(event.pairs, frozenset((b"passphrase", b"salt")), "lock")
@@ -311,11 +330,14 @@ def _stop(state: AgentState, event: Request, now: int) -> "list[Effect]":
     return [Wipe(forget_everything(state)), Reply(event.conn, [b"ok"]), Stop()]
 
 
-TAKING_AWAY = frozenset((b"ping", b"query", b"relock", b"replace", b"forget"))
+TAKING_AWAY = frozenset((b"ping", b"query", b"relock", b"replace", b"forget", b"reload"))
 """What a `set`, `del` or `relock` in another login session must reach us with: it can't take a value out."""
 
 WHILE_LOCKED = TAKING_AWAY | {b"status", b"open", b"lock", b"stop"}
 """What a locked agent still does: say so, forget, learn of a `set`, and be opened."""
+
+_BY_CONFIG = frozenset((b"unlock", b"reload"))
+"""The verbs before whose reply the operator's config is read again; if that can't be, they are refused."""
 
 _READS = frozenset((b"get", b"exec"))
 """The verbs whose refusals are audited as well."""
@@ -333,7 +355,11 @@ _HANDLERS = {
     b"unlock-commit": unlocking.commit,
     b"replace": _replace,
     b"forget": _forget,
+    b"reload": _reload,
     b"lock": _lock,
     b"open": _open,
     b"stop": _stop,
 }
+
+VERBS = frozenset(_HANDLERS)
+"""Every verb there is."""

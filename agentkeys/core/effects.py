@@ -85,6 +85,18 @@ class Close:
         self.conn = conn
 
 
+class ReadConfig:
+    """Read the operator's config again before the effects that follow, and send ConfigRead.
+
+    If it can't be read they don't happen; ConfigRefused is sent instead.
+    """
+
+    __slots__ = ("conn",)
+
+    def __init__(self, conn: int) -> None:
+        self.conn = conn
+
+
 class Stop:
     """Leave: unlink the socket and exit 0, after the replies queued so far."""
 
@@ -101,4 +113,4 @@ class Unlock:
         self.withheld = withheld
 
 
-Effect = Reply | Audit | SealAudit | SetTimer | Wipe | Close | Stop | Unlock
+Effect = Reply | Audit | SealAudit | SetTimer | Wipe | Close | ReadConfig | Stop | Unlock

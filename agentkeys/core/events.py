@@ -1,5 +1,7 @@
 """What happens to an agent, as the driver tells the state machine. Plain slotted classes, as in `effects`."""
 
+from agentkeys.errors import AgentkeysError
+
 Pairs = list[tuple[bytes, memoryview]]
 
 
@@ -82,10 +84,44 @@ class UnlockEnded:
         """What it said went wrong, or empty."""
 
 
+class ConfigRead:
+    """The operator's config as it is now, as far as the state machine goes by it."""
+
+    __slots__ = ("allowed_names", "idle", "longest")
+
+    def __init__(self, allowed_names: "frozenset[str]", longest: int, idle: int) -> None:
+        self.allowed_names = allowed_names
+        self.longest = longest
+        """Seconds that anything stays at most."""
+        self.idle = idle
+        """Seconds without a use after which everything is forgotten; 0 for never."""
+
+
+class ConfigRefused:
+    """The operator's config couldn't be read; nothing changed, and the effects after ReadConfig were dropped."""
+
+    __slots__ = ("conn", "fault")
+
+    def __init__(self, conn: int, fault: AgentkeysError) -> None:
+        self.conn = conn
+        self.fault = fault
+
+
 class Terminated:
     """The process was told to leave (signal, socket gone)."""
 
     __slots__ = ()
 
 
-Event = Request | Disconnected | PeerRefused | AuditFailed | AuditDurable | Tick | UnlockEnded | Terminated
+Event = (
+    Request
+    | Disconnected
+    | PeerRefused
+    | AuditFailed
+    | AuditDurable
+    | Tick
+    | UnlockEnded
+    | ConfigRead
+    | ConfigRefused
+    | Terminated
+)

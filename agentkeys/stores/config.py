@@ -14,6 +14,7 @@ idle = "30m"                     # everything is forgotten after so long without
 import os
 import stat
 
+from agentkeys import paths
 from agentkeys.core import grades, refs
 from agentkeys.errors import Denied, UsageFault
 
@@ -48,11 +49,22 @@ class Config:
         """Seconds without a use after which everything is forgotten; 0 for never."""
 
 
-def load(path: str) -> Config:
-    """Read the config; the defaults when there is none.
+def load(path: str, session: int = 0) -> Config:
+    """Read the config for an agent of login session `session`; the defaults when there is none.
 
-    Raises Denied when it isn't the user's own or others can write it, UsageFault for what it doesn't understand.
+    Raises Denied when it isn't the user's own or others can write it, UsageFault for what it doesn't understand, or
+    when it wants a login session and there is none.
     """
+    config = _read(path)
+    if config.strict_session and session == paths.UNSET_SESSION:
+        raise UsageFault(
+            "login_session is strict, and this agent would be in no login session",
+            "loginctl list-sessions",
+        )
+    return config
+
+
+def _read(path: str) -> Config:
     config = Config()
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -12,7 +12,7 @@ dialogue: a refused request changes nothing, and a secret is wiped exactly when 
 from typing import Any
 
 from agentkeys.core.agent import step
-from agentkeys.core.effects import Audit, Close, Effect, Reply, SealAudit, SetTimer, Stop, Unlock, Wipe
+from agentkeys.core.effects import Audit, Close, Effect, ReadConfig, Reply, SealAudit, SetTimer, Stop, Unlock, Wipe
 from agentkeys.core.events import AuditDurable, Event, Peer, Request
 from agentkeys.core.secret import Secret
 from agentkeys.core.state import AgentState
@@ -116,6 +116,8 @@ class Playbook:
         """The reason in the last audit line."""
         self.wait = 0
         """Milliseconds that the last reply is held back."""
+        self.config_reads = 0
+        """How often the operator's config was to be read again; no scene lists that."""
         self.wiped: list[Secret] = []
         """Every secret that was overwritten so far."""
         self.sealed: list[Secret] = []
@@ -217,6 +219,9 @@ class Playbook:
             return [("close", effect.conn)]
         if isinstance(effect, Unlock):
             return [("start unlock", effect.request, *effect.withheld)]
+        if isinstance(effect, ReadConfig):
+            self.config_reads += 1
+            return []
         assert isinstance(effect, Stop)
         return [STOP]
 

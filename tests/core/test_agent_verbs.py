@@ -25,7 +25,7 @@ OTHER_SESSION = Peer(PEER.uid, PEER.pid, "a process of another login session")
 
 VERBS = (
     "ping", "query", "get", "exec", "status", "relock", "unlock", "unlock-add", "unlock-keep", "unlock-commit",
-    "replace", "forget", "lock", "open", "stop",
+    "replace", "forget", "reload", "lock", "open", "stop",
 )  # fmt: skip
 
 REFUSED = {
@@ -57,6 +57,7 @@ REFUSED = {
     "forget of no slug": ask("forget", slug="A"),
     "forget of something else": ask("forget", key="@all.all.A"),
     "forget with one slug bad": ask("forget", ("slug", "@all.all.A"), ("slug", "bad")),
+    "reload with a field": ask("reload", path="/tmp"),
     "stop with a field": ask("stop", now="yes"),
     "a verb nobody knows": ask("explode"),
     "a verb in other letters": ask("GET", key="A"),
