@@ -11,6 +11,7 @@ from agentkeys.errors import AgentkeysError, UsageFault
 
 FAMILIES = {
     "agent": "life",
+    "lock": "life",
     "status": "life",
     "relock": "life",
     "init": "rack",
@@ -47,7 +48,8 @@ daily
   source     set keys in this shell:  eval "$(agentkeys source --key GITHUB_TOKEN)"
   list       what is in the rack
   status     what the agent holds, and for how long
-  relock     make the agent forget
+  relock     make the agents forget: everything, one key, or one env's
+  lock       make all of the owner's agents forget everything, at once
   del        take a key out of the rack
 
 owners
@@ -71,13 +73,20 @@ def run(argv: "list[str]") -> int:
     try:
         return _dispatch(verb, argv)
     except AgentkeysError as fault:
-        return client.complain(fault, evaluated=verb in client.EVALUATED)
+        return client.complain(fault, evaluated=_is_evaluated(argv))
     except KeyboardInterrupt:
-        return client.interrupted(evaluated=verb in client.EVALUATED)
+        return client.interrupted(evaluated=_is_evaluated(argv))
     except BrokenPipeError:
         return errors.MALFUNCTION
     except Exception as fault:  # noqa: BLE001 - the last line of defence, which reports a bug
-        return client.complain(client.bug(fault), evaluated=verb in client.EVALUATED)
+        return client.complain(client.bug(fault), evaluated=_is_evaluated(argv))
+
+
+def _is_evaluated(argv: "list[str]") -> bool:
+    """Whether a shell evaluates what we print: not a command's own output, nor a path."""
+    if argv[:1] == ["agent"]:
+        return not {"--", "--print-socket", "--reload"} & set(argv)
+    return bool(argv) and argv[0] in client.EVALUATED
 
 
 def _dispatch(verb: str, argv: "list[str]") -> int:
@@ -97,6 +106,12 @@ def _dispatch(verb: str, argv: "list[str]") -> int:
         near = difflib.get_close_matches(verb, FAMILIES, 1)
         hint = f"agentkeys {near[0]}" if near else "agentkeys --help"
         raise UsageFault(f"no verb {verb!a}", hint)
+    if verb == "agent":
+        from agentkeys.cli import agent_command  # typer would be half of what a script's start waits for
+
+        options = agent_command.parse(argv[1:])
+        if options is not None:
+            return agent_command.run(options)
     return _run_typer(importlib.import_module(f"agentkeys.cli.{family}").app, verb, argv)
 
 

@@ -1,57 +1,84 @@
-"""agent, status, relock: an agent's life."""
+"""agent, lock, status, relock: an agent's life."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from agentkeys import client, errors
+from agentkeys.cli import agent_command, all_agents, shells
 from agentkeys.cli import options as o
-from agentkeys.cli import shells
-from agentkeys.cli.start import start_agent
-from agentkeys.cli.work import home, no_agent, owner_named, require_owner
+from agentkeys.cli.work import home, owner_named, require_owner
 from agentkeys.core import refs
 from agentkeys.errors import NoAgent
-from agentkeys.inject import exports
 
 app = o.new_app()
 
 
 @app.command()
 def agent(
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- COMMAND…]", help="What the agent lives for; needs the --.")
+    ] = None,
     owner: o.Owner = "",
     sh: Annotated[bool, typer.Option("-s", help="Print for sh: --shell sh.")] = False,
     csh: Annotated[bool, typer.Option("-c", help="Print for csh: --shell csh.")] = False,
     shell: o.Shell = "",
-    kill: Annotated[bool, typer.Option("-k", help="Stop the owner's agent.")] = False,
+    foreground: Annotated[bool, typer.Option("-D", help="Stay in the foreground.")] = False,
+    debug: Annotated[bool, typer.Option("-d", help="The same, and say on stderr what happens.")] = False,
+    path: Annotated[
+        str | None, typer.Option("-a", metavar="PATH", help="Start a private agent at this socket.")
+    ] = None,
+    print_socket: Annotated[bool, typer.Option("--print-socket", help="Print the socket's path alone.")] = False,
+    unlock: Annotated[bool, typer.Option("--unlock", help="Unlock the default env's keys as well.")] = False,
+    auto_unlock: Annotated[
+        bool, typer.Option("--auto-unlock", help="Unlock, and again by itself before the keys expire.")
+    ] = False,
+    life: Annotated[
+        str, typer.Option("-t", metavar="TIME[:IDLE]", help="No key stays longer than TIME, or IDLE without a use.")
+    ] = "",
+    login_session: Annotated[
+        str | None,
+        typer.Option("--login-session", metavar="uid|bound", help="Serve all of this user, or this login only."),
+    ] = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Have the owner's agents read config.toml again.")] = False,
+    kill: Annotated[bool, typer.Option("-k", help="Stop the owner's agent, or with -a that one.")] = False,
 ) -> int:
     """Start the owner's agent, or re-use the one that runs, and print what exports its socket.
 
+    With a command, start a private agent that lives exactly as long as it.
+
     \b
     eval "$(agentkeys agent)"
-    eval "$(agentkeys agent --for seaturtle)"
+    eval "$(agentkeys agent --for seaturtle --unlock)"
+    agentkeys agent --for seaturtle --unlock -- make deploy
     eval "$(agentkeys agent -k)"
     agentkeys agent | source      # fish
     eval "`agentkeys agent`"      # csh
     """
-    dialect = shells.dialect(sh, csh, shell, "agent")
+    if command and "--" not in sys.argv:
+        raise errors.UsageFault("a command stands behind --", "agentkeys agent -- make deploy")
+    options = agent_command.AgentOptions()
+    options.owner, options.kill, options.reload = owner, kill, reload
+    options.foreground, options.debug, options.path = foreground, debug, path
+    options.print_socket, options.unlock, options.login = print_socket, unlock, login_session
+    options.auto_unlock, options.life = auto_unlock, life
+    options.shell = shells.dialect(sh, csh, shell, "agent")
+    options.command = command or ([] if "--" in sys.argv else None)
+    return agent_command.run(options)
+
+
+@app.command()
+def lock(owner: o.Owner = "", as_json: o.Json = False) -> int:
+    """Make all of the owner's agents on this machine forget everything, at once.
+
+    \b
+    agentkeys lock --for seaturtle
+    """
     root = home()
     name = owner_named(root, owner)
     require_owner(root, name)
-    if kill:
-        return _kill(root, name, dialect)
-    connection = start_agent(root, name)
-    return exports.print_exports(dialect, connection.path, connection.pid, name)
-
-
-def _kill(root: str, owner: str, dialect: str) -> int:
-    """Ask the agent to leave; no pid is ever signalled."""
-    options = o.gather("agent", owner)
-    caller = client.Caller(options)
-    try:
-        caller.connect().ask(b"stop")
-    except NoAgent as fault:
-        raise no_agent(root, owner, fault) from None
-    return exports.print_unsets(dialect)
+    return all_agents.lock(root, name, as_json)
 
 
 @app.command()

@@ -5,7 +5,7 @@ import posix
 
 from agentkeys import client, paths, procs
 from agentkeys.cli.values import prompt_hidden
-from agentkeys.errors import AgentkeysError, Locked, NoAgent, UsageFault
+from agentkeys.errors import AgentkeysError, Denied, Locked, NoAgent, TimedOut, UsageFault
 from agentkeys.wire import WireError
 from agentkeys.worker.job import Answer, encode, encode_fault, gather, read_question
 
@@ -91,10 +91,19 @@ def require_owner(root: str, owner: str) -> None:
 def no_agent(root: str, owner: str, fault: NoAgent) -> AgentkeysError:
     """The best that can be said when no agent answers: no such owner, or other agents of it, or how to start one."""
     require_owner(root, owner)
-    others = [path for path in client.agent_sockets(root, owner) if paths.exists(path)]
-    if others:
-        return NoAgent(
-            f"{fault.message}; there is another agent of {owner} at {others[0]}",
-            f'eval "$(agentkeys agent --for {owner})"',
-        )
-    return fault
+    others = [path for path in client.agent_sockets(root, owner) if _answers(path, owner)]
+    if not others:
+        return fault
+    which = "is another agent" if len(others) == 1 else "are other agents"
+    return NoAgent(f"{fault.message}; there {which} of {owner} at {', '.join(others)}", fault.hint)
+
+
+def _answers(path: str, owner: str) -> bool:
+    """Whether an agent of ours listens at `path`, or something that keeps us waiting as one would."""
+    try:
+        client.Connection(path, owner).close()
+    except (NoAgent, Denied):
+        return False
+    except TimedOut:
+        return True  # stopped, with a full queue
+    return True

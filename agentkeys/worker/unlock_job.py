@@ -185,6 +185,8 @@ class Unlocking:
 
 def unlock(job: Job) -> Rows:
     """Bring what was asked for."""
+    if job.text("auto", ""):
+        job.ask = _needs_a_person
     rack = begin(job)
     connection = client.Connection(job.text("socket"), rack.owner)
     with rack.lock:  # a `set` that commits meanwhile would be overtaken by the value before it
@@ -197,6 +199,14 @@ def unlock(job: Job) -> Rows:
         raise unlocking.fault  # for `status`: the rest counts, but somebody should know
     rows += [("undone", f"{state}\n{slug}\n{why}") for slug, (state, why) in sorted(unlocking.undone.items())]
     return [*rows, ("code", str(unlocking.code()))]
+
+
+def _needs_a_person(question: str) -> bytes:
+    """What is to be unlocked again by itself must open without anybody. Raises UsageFault."""
+    raise UsageFault(
+        f"{question.rstrip(': ')} is wanted, and an automatic unlock asks nobody",
+        "agentkeys init --via keychain or file, or unlock without --auto-unlock",
+    )
 
 
 def _wanted(job: Job, manifest: Manifest) -> "list[str]":
