@@ -1,7 +1,5 @@
 """relock reaches every agent of an owner and takes exactly what was named; other owners keep theirs."""
 
-import os
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,21 +51,6 @@ def test_relock_works_from_anywhere(seat: Seat) -> None:
     """Another runtime directory, a dead AGENTKEYS_SOCK: the agent is found by its lock file."""
     seat.cli("relock", env={"XDG_RUNTIME_DIR": None, "AGENTKEYS_SOCK": "/nonexistent"}, check=True)
     assert set(seat.states().values()) == {"locked"}
-
-
-@pytest.fixture
-def in_session(rack: Seat) -> Callable[..., Result]:
-    """Run shell lines, each call in a fresh login session; `ak` is the program under test. Wants root on Linux."""
-    begin = "echo 0 >/proc/self/loginuid && cat /proc/self/sessionid && echo && "
-    program = shlex.join(os.fsdecode(word) for word in rack.cli.prefix)
-
-    def run(script: str) -> Result:
-        return rack.cli.with_prefix("bash", "-c", f'{begin} ak() {{ {program} "$@"; }} && {script}')(reveals=True)
-
-    probe = run("true")
-    if probe.code or probe.out == b"4294967295\n":
-        pytest.skip("needs a kernel with audit session ids, root, and a loginuid that isn't set yet")
-    return run
 
 
 @pytest.fixture

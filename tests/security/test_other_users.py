@@ -107,6 +107,20 @@ def test_root_is_served_when_the_users_config_says_so(users_agent: Seat, other_u
     assert (record["verb"], record["uid"], record["decision"]) == ("get", 0, "allow")
 
 
+def test_root_is_let_in_and_turned_away_by_a_reload(users_agent: Seat, other_user: User) -> None:
+    """`agent --reload` makes allow_root count at once; without it the open connection is closed as well."""
+    config = users_agent.home.path / ".config" / "agentkeys" / "config.toml"
+    write = 'mkdir -p "$(dirname "$1")" && echo "$2" >"$1"'
+    other_user.run("/bin/sh", "-c", write, "sh", config, "allow_root = true", check=True)
+    users_agent.cli("agent", "--reload", check=True)
+    with Dialogue(users_agent.socket).greet() as client:
+        assert client.ask(b"ping") == [b"ok"]
+        other_user.run("/bin/sh", "-c", write, "sh", config, "", check=True)
+        users_agent.cli("agent", "--reload", check=True)
+        assert client.wait_for_end() == b""
+    assert users_agent.get("GITHUB_TOKEN").out == users_agent.values["GITHUB_TOKEN"]
+
+
 def test_the_clients_own_check_refuses_another_users_agent(users_agent: Seat, home: Home, cli: Runner) -> None:
     """The user's live agent named by root's --sock or AGENTKEYS_SOCK: exit 6, whatever that agent would have said."""
     cli("init", check=True)
