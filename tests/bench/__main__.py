@@ -19,6 +19,7 @@ from tests.bench.place import Place
 ROWS: dict[str, tuple[str, Callable[[Place, bool], Findings]]] = {
     "1": ("start", rows_start.fast_verbs),
     "2": ("peers", rows_start.against_peers),
+    "3": ("command", rows_start.command_agent),
     "4": ("verbs", rows_start.other_verbs),
     "5": ("warm", rows_agent.warm_connection),
     "6": ("connect", rows_agent.new_connections),

@@ -1,4 +1,4 @@
-"""Rows 1, 2 and 4: what a person or a script waits for when it starts `agentkeys`."""
+"""Rows 1 to 4: what a person or a script waits for when it starts `agentkeys`."""
 
 import statistics
 
@@ -10,6 +10,9 @@ from tests.bench.place import Place
 FLOOR = "python -IS -c pass"
 
 BUDGET_SCRIPT, BUDGET_LAUNCHER = 1.5, 1.25
+
+BUDGET_COMMAND, COMMAND_KEYS = 10.0, 1_000
+"""Row 3: a whole agent for one command, over the bare interpreter, and how many keys it brings."""
 
 BUDGET_VERB_MS = 60.0
 """What typer and its app may cost beside the interpreter and the worker."""
@@ -63,6 +66,22 @@ def against_peers(place: Place, quick: bool) -> Findings:
             what = f"exec, {way} / {peer.name}"
             findings.append(compare("2", what, times[way].wall, times[peer.name].wall, label, budget=budget))
     return findings + [Skip("2", name, why) for name, why in missing.items()]
+
+
+def command_agent(place: Place, quick: bool) -> Findings:
+    """Row 3: start a private agent, unlock, run a command, which is the agent's end."""
+    owner = "command"
+    place.inside("init", owner)
+    place.inside("fill", owner, str(COMMAND_KEYS))
+    ways = {"console script": place.script, "launcher": place.launcher}
+    commands = {FLOOR: floor(place)}
+    for way, program in ways.items():
+        commands[way] = Command([program, "agent", "--for", owner, "--unlock", "--", "true"], place.env)
+    times = race(commands, 8 if quick else 30)
+    what = f"agent --unlock ({COMMAND_KEYS:,} keys) -- true"
+    return [
+        compare("3", f"{what}, {way}", times[way].wall, times[FLOOR].wall, FLOOR, budget=BUDGET_COMMAND) for way in ways
+    ]
 
 
 def other_verbs(place: Place, quick: bool) -> Findings:

@@ -314,6 +314,7 @@ def test_members_of_json_output_are_documented(cli: Runner, canary: Plant) -> No
     outputs.append(("agentkeys-exec.1", cli("get", "A", "--json", check=True, reveals=True).json()))
     outputs.append(("agentkeys-rack.1", cli("list", "--json", check=True).json()))
     outputs.append(("agentkeys-agent.1", cli("relock", "--json", check=True).json()))
+    outputs.append(("agentkeys-agent.1", cli("lock", "--json", check=True).json()))
     outputs.append(("agentkeys-rack.1", cli("del", "A", "--json", check=True).json()))
     outputs.append(("agentkeys-owner.1", cli("owner", "list", "--json", check=True).json()))
     outputs.append(("agentkeys-owner.1", cli("owner", "show", "--json", check=True).json()))
