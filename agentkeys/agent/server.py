@@ -18,7 +18,7 @@ from agentkeys.agent.place import Place
 from agentkeys.agent.poller import READ, WRITE, now_ms
 from agentkeys.agent.settings import Settings
 from agentkeys.agent.unlocker import PATIENCE, Unlocker
-from agentkeys.core import agent, events
+from agentkeys.core import agent, events, secret
 from agentkeys.core.effects import Audit, Close, Effect, ReadConfig, Reply, SealAudit, SetTimer, Unlock, Wipe
 from agentkeys.core.secret import wipe_buffer
 from agentkeys.core.state import AgentState
@@ -77,6 +77,7 @@ class Server:
         )
         self._usual_hello = b""
         self._buffer = bytearray(RECEIVE)
+        secret.on_new_buffer(self._buffer)
         self._view = memoryview(self._buffer)
         self._zeros = bytes(RECEIVE)
         self._now = now_ms()
@@ -337,8 +338,8 @@ class Server:
                 if durable:
                     self._apply(self.step(self.state, events.AuditDurable(effect.conn), self._now))
             elif isinstance(effect, Wipe):
-                for secret in effect.secrets:
-                    secret.wipe()
+                for gone in effect.secrets:
+                    gone.wipe()
             elif isinstance(effect, SetTimer):
                 self._key_deadline = effect.deadline
             elif isinstance(effect, Unlock):

@@ -24,7 +24,7 @@ from agentkeys.agent.poller import now_ms
 from agentkeys.agent.server import Server, connection_limit
 from agentkeys.agent.settings import Settings
 from agentkeys.agent.unlocker import Unlocker
-from agentkeys.core import refs, status
+from agentkeys.core import refs, secret, status
 from agentkeys.core.state import AgentState
 from agentkeys.errors import INTERRUPTED, MALFUNCTION, AgentkeysError, UsageFault
 from agentkeys.stores import config
@@ -165,6 +165,7 @@ def _prepare(options: Options, settings: Settings, found: config.Config, place: 
         hardening.is_dumpable(),
         paths.home_id(options.home),
     )
+    _keep_in_memory(facts)
     state = AgentState(options.owner, facts, now_ms(), found.allow_names)
     state.longest, state.idle = found.longest, found.idle
     log = AuditLog(paths.audit_dir(options.home, options.owner), options.owner)
@@ -184,6 +185,18 @@ def _prepare(options: Options, settings: Settings, found: config.Config, place: 
         raise UsageFault(f"{directory} can't be watched: {error.strerror}", f"ls -ld {directory}") from None
     place.announce()
     return server, leave
+
+
+def _keep_in_memory(facts: status.AgentFacts) -> None:
+    """Have every buffer that a value is put into locked, and `status` say whether that works."""
+    memory = hardening.MemoryLock()
+
+    def keep(buffer: bytearray) -> None:
+        memory.lock(buffer)
+        facts.memory_locked = not memory.failed
+
+    secret.on_new_buffer = keep
+    keep(bytearray(1))  # so that `status` knows before the first value
 
 
 def _raise_descriptor_limit() -> int:

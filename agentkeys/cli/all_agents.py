@@ -1,14 +1,16 @@
-"""What is said to all of an owner's agents on this machine at once: lock, and reload.
+"""What is said to all of an owner's agents on this machine at once: lock, open and reload.
 
 Each is told by a thread of its own, because one that is stopped keeps its caller waiting for 10 s, and no other
 should hold its keys for as long.
 """
 
 import json
+import os
 import threading
 
 from agentkeys import client
-from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown
+from agentkeys.core.padlock import SALT_SIZE
+from agentkeys.errors import LOCKED, USAGE, AgentkeysError, NoAgent, OutcomeUnknown
 
 
 class Told:
@@ -21,10 +23,10 @@ class Told:
         self.fault: AgentkeysError | None = None
 
 
-def tell(root: str, owner: str, verb: bytes) -> "list[Told]":
+def tell(root: str, owner: str, verb: bytes, *pairs: bytes) -> "list[Told]":
     """Ask every live agent of the owner; those that are gone are left out."""
     told = [Told(path) for path in client.agent_sockets(root, owner)]
-    threads = [threading.Thread(target=_ask, args=(one, owner, verb), daemon=True) for one in told]
+    threads = [threading.Thread(target=_ask, args=(one, owner, verb, pairs), daemon=True) for one in told]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -32,10 +34,10 @@ def tell(root: str, owner: str, verb: bytes) -> "list[Told]":
     return [one for one in told if one.reply is not None or one.fault is not None]
 
 
-def _ask(one: Told, owner: str, verb: bytes) -> None:
+def _ask(one: Told, owner: str, verb: bytes, pairs: "tuple[bytes, ...]") -> None:
     try:
         connection = client.Connection(one.path, owner)
-        one.reply = connection.ask(verb)
+        one.reply = connection.ask(verb, *pairs, secret=bool(pairs))
         connection.close()
     except (NoAgent, OutcomeUnknown):
         return  # it is gone, and so is what it held
@@ -59,11 +61,41 @@ def lock(root: str, owner: str, as_json: bool) -> int:
     return code
 
 
-def reload(root: str, owner: str) -> int:
-    """Make them read config.toml again. Raises NoAgent when there is none, and what one of them failed with."""
-    told = tell(root, owner, b"reload")
+def close(root: str, owner: str, passphrase: bytes, as_json: bool) -> int:
+    """Lock them by a passphrase: they keep what they hold and serve nothing. Raises as lock(), and NoAgent."""
+    told = _told(root, owner, b"lock", b"passphrase", passphrase, b"salt", os.urandom(SALT_SIZE))
+    return _report(told, owner, as_json, "locked", "nothing is served until: agentkeys lock --open")
+
+
+def open_(root: str, owner: str, passphrase: bytes, as_json: bool) -> int:
+    """Have those that are locked serve again. Raises as lock(), and NoAgent."""
+    told = _told(root, owner, b"open", b"passphrase", passphrase)
+    return _report(told, owner, as_json, "opened", "what they hold is served again")
+
+
+def _told(root: str, owner: str, verb: bytes, *pairs: bytes) -> "list[Told]":
+    told = tell(root, owner, verb, *pairs)
     if not told:
         raise NoAgent(f"no agent for {owner}", f'eval "$(agentkeys agent --for {owner})"')
+    return told
+
+
+def _report(told: "list[Told]", owner: str, as_json: bool, done: str, then: str) -> int:
+    """Say how many did it. Those that were so already are no failure where another one wasn't."""
+    number = len([one for one in told if one.reply is not None])
+    if not number:
+        _raise_first(told)
+    for one in told:
+        if one.fault is not None and one.fault.exit_code not in (LOCKED, USAGE):
+            raise one.fault
+    if as_json:
+        return client.write_out(json.dumps({"agents": number}).encode("ascii") + b"\n")
+    return client.write_out(f"{done} {_count(number, 'agent')} of {owner}: {then}\n".encode("ascii"))
+
+
+def reload(root: str, owner: str) -> int:
+    """Make them read config.toml again. Raises NoAgent when there is none, and what one of them failed with."""
+    told = _told(root, owner, b"reload")
     _raise_first(told)
     return client.write_out(f"{_count(len(told), 'agent')} of {owner} read config.toml again\n".encode("ascii"))
 

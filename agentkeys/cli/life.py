@@ -8,6 +8,7 @@ import typer
 from agentkeys import client, errors
 from agentkeys.cli import agent_command, all_agents, shells
 from agentkeys.cli import options as o
+from agentkeys.cli.values import prompt_hidden
 from agentkeys.cli.work import home, owner_named, require_owner
 from agentkeys.core import refs
 from agentkeys.errors import NoAgent
@@ -69,16 +70,38 @@ def agent(
 
 
 @app.command()
-def lock(owner: o.Owner = "", as_json: o.Json = False) -> int:
+def lock(
+    owner: o.Owner = "",
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Forget nothing, but serve nothing until --open.")
+    ] = False,
+    reopen: Annotated[bool, typer.Option("--open", help="Serve again what --passphrase locked.")] = False,
+    as_json: o.Json = False,
+) -> int:
     """Make all of the owner's agents on this machine forget everything, at once.
+
+    With --passphrase they keep it, and serve none of it until --open and the same passphrase.
 
     \b
     agentkeys lock --for seaturtle
+    agentkeys lock --passphrase
+    agentkeys lock --open
     """
+    if passphrase and reopen:
+        raise errors.UsageFault("--passphrase and --open are two things", "agentkeys lock --open")
     root = home()
     name = owner_named(root, owner)
     require_owner(root, name)
-    return all_agents.lock(root, name, as_json)
+    if reopen:
+        return all_agents.open_(root, name, prompt_hidden(f"passphrase that locked {name}'s agents: "), as_json)
+    if not passphrase:
+        return all_agents.lock(root, name, as_json)
+    chosen = prompt_hidden(f"passphrase to lock {name}'s agents with: ")
+    if not chosen:
+        raise errors.UsageFault("an empty passphrase locks nothing", "agentkeys lock")
+    if prompt_hidden("the same again: ") != chosen:
+        raise errors.UsageFault("the two passphrases differ", "agentkeys lock --passphrase")
+    return all_agents.close(root, name, chosen, as_json)
 
 
 @app.command()

@@ -48,7 +48,7 @@ class Limits:
 class AgentFacts:
     """What the driver knows about its own process."""
 
-    __slots__ = ("dumpable", "home_id", "pid", "session", "socket", "version", "wallet")
+    __slots__ = ("dumpable", "home_id", "memory_locked", "pid", "session", "socket", "version", "wallet")
 
     def __init__(
         self, pid: int, socket: str, wallet: str, version: str, session: str, dumpable: bool, home_id: str = ""
@@ -64,6 +64,8 @@ class AgentFacts:
         """Whether other processes of this uid can read its memory."""
         self.home_id = home_id
         """Which persistent root it serves, as its hello says."""
+        self.memory_locked = True
+        """Whether all buffers with values are kept out of swap."""
 
 
 def as_json(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bool, keys: "list[KeyState]") -> bytes:
@@ -75,7 +77,8 @@ def as_json(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bo
         f'"version":{quote(facts.version)},"login_session":{quote(facts.session)},"uptime_seconds":{up},'
         f'"max_seconds":{limits.longest},"idle_seconds":{limits.idle},"auto_unlock_in_seconds":{renewal},'
         f'"auto_unlock_fault":{quote(limits.fault)},"locked":{_json_bool(limits.locked)},'
-        f'"unlocked":{_json_bool(unlocked)},"memory_protected":{_json_bool(not facts.dumpable)},"keys":[{rows}]}}\n'
+        f'"unlocked":{_json_bool(unlocked)},"memory_protected":{_json_bool(not facts.dumpable)},'
+        f'"memory_locked":{_json_bool(facts.memory_locked)},"keys":[{rows}]}}\n'
     ).encode("ascii")
 
 
@@ -113,6 +116,8 @@ def as_text(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bo
         lines.append(f"auto     the last automatic unlock failed: {limits.fault}")
     if facts.dumpable:
         lines.append("memory   readable by other processes of this user")
+    if not facts.memory_locked:
+        lines.append("memory   not locked: values may reach the swap, see ulimit -l")
     width = max([len(key.slug) for key in keys], default=0)
     for key in keys:
         left = f", {show_duration(key.left)} left" if key.state == "unlocked" else ""

@@ -18,7 +18,8 @@ KEYS = [
 
 MEMBERS = [
     "owner", "wallet", "pid", "socket", "version", "login_session", "uptime_seconds", "max_seconds", "idle_seconds",
-    "auto_unlock_in_seconds", "auto_unlock_fault", "locked", "unlocked", "memory_protected", "keys",
+    "auto_unlock_in_seconds", "auto_unlock_fault", "locked", "unlocked", "memory_protected",
+    "memory_locked", "keys",
 ]  # fmt: skip
 """An interface: added to, never renamed."""
 
