@@ -73,23 +73,37 @@ class Bundle:
 
         A large value that didn't change keeps its file, unless `keep_large` says that the recipients changed.
         """
+        kept = _large(state) if keep_large else {}
+        same = {
+            slug: row
+            for slug, row in kept.items()
+            if slug in values and row[1] == derive.mac(self.key, slug.encode(), values[slug])
+        }
+        return self._write(state, {slug: value for slug, value in values.items() if slug not in same}, same)
+
+    def change(self, state: State, changes: "dict[str, bytes | None]") -> State:
+        """As write(), of what is there with `changes` (None deletes) laid over it.
+
+        A large value that isn't among them isn't read, so that one whose file is lost can be set again or deleted.
+        """
+        merged = {**(self._read_small(state, missing_is_fault=True) if state else {}), **changes}
+        untouched = {slug: row for slug, row in _large(state).items() if slug not in changes}
+        return self._write(state, {slug: value for slug, value in merged.items() if value is not None}, untouched)
+
+    def _write(self, state: State, values: Values, large: "dict[str, list[str]]") -> State:
+        """A new generation of `values`, and of large ones that keep their files."""
         atomic.make_private_dir(self.directory)
         self.sweep(state)
         number = state.get("generation", 0)
         generation = (number if isinstance(number, int) else 0) + 1
-        kept = _large(state) if keep_large else {}
         small: dict[str, object] = {}
-        large: dict[str, list[str]] = {}
         for slug, value in values.items():
             if len(value) <= LARGE:
                 small[slug] = _to_json(value)
                 continue
             mac = derive.mac(self.key, slug.encode(), value)
-            if slug in kept and kept[slug][1] == mac:
-                large[slug] = kept[slug]
-            else:
-                large[slug] = [f"{self.prefix}{generation}-{mac[:16]}{self.suffix}", mac]
-                atomic.write_once(self._path(large[slug][0]), self.seal(value))
+            large[slug] = [f"{self.prefix}{generation}-{mac[:16]}{self.suffix}", mac]
+            atomic.write_once(self._path(large[slug][0]), self.seal(value))
         members: dict[str, object] = {
             "format": FORMAT,
             "owner": self.owner,

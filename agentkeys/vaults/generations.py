@@ -34,8 +34,7 @@ class GenerationVault(Vault):
 
     def write(self, state: State, changes: "dict[str, bytes | None]") -> State:
         """See Vault."""
-        merged = {**self._bundle.read(state), **changes}
-        return self._bundle.write(state, {slug: value for slug, value in merged.items() if value is not None})
+        return self._bundle.change(state, changes)
 
     def rewrite(self, state: State, values: "dict[str, bytes]") -> State:
         """See Vault."""

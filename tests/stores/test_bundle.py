@@ -114,6 +114,31 @@ def test_a_large_value_has_a_file_of_its_own_and_keeps_it(tmp_path: Path) -> Non
     assert bundle.read(third) == {"@all.all.L": OTHER}
 
 
+def test_a_change_leaves_large_values_unread(tmp_path: Path) -> None:
+    """One whose file is lost or damaged stays a fault; it can be set again or deleted, and so can the others."""
+    bundle = plain(tmp_path)
+    first = bundle.write({}, {"@all.all.L": BIG, "@all.all.M": OTHER, "@all.all.S": b"small"})
+    (tmp_path / first["large"]["@all.all.L"][0]).unlink()
+    (tmp_path / first["large"]["@all.all.M"][0]).write_bytes(b"damaged")
+    second = bundle.change(first, {"@all.all.S": b"new", "@all.all.T": b"more"})
+    assert second["large"] == first["large"]
+    with pytest.raises(VaultFault):
+        bundle.read(second)
+    third = bundle.change(second, {"@all.all.L": OTHER, "@all.all.M": None})
+    assert bundle.read(third) == {"@all.all.L": OTHER, "@all.all.S": b"new", "@all.all.T": b"more"}
+    assert bundle.read(bundle.change(third, {"@all.all.L": b"shrunk"}))["@all.all.L"] == b"shrunk"
+
+
+def test_a_change_over_lost_or_damaged_small_values_is_refused(tmp_path: Path) -> None:
+    """They are all in one file, and it would write down what is left of them."""
+    bundle = plain(tmp_path)
+    state = bundle.write({}, {"@all.all.S": b"small"})
+    for damage in (lambda path: path.write_bytes(b"damaged"), Path.unlink):
+        damage(tmp_path / "direct.1.json")
+        with pytest.raises(VaultFault):
+            bundle.change(state, {"@all.all.T": b"more"})
+
+
 def test_a_value_that_shrinks_leaves_its_large_file(tmp_path: Path) -> None:
     """And one that grows gets one."""
     bundle = plain(tmp_path)
