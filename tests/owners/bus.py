@@ -6,8 +6,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import secretstorage
+from jeepney import DBusAddress, new_method_call
 from jeepney.io.blocking import open_dbus_connection
 
 from tests.agent.seat import eventually
@@ -78,6 +80,26 @@ class Bus:
         with self.collection() as collection:
             collection.lock()
             assert collection.is_locked()
+
+    def unlock(self) -> None:
+        """Unlock it without the person's dialog, by the interface that gnome-keyring has for its own login module."""
+        connection = open_dbus_connection(bus=self.address)
+        try:
+
+            def call(interface: str, method: str, signature: str, *body: object) -> "tuple[Any, ...]":
+                address = DBusAddress("/org/freedesktop/secrets", "org.freedesktop.secrets", interface)
+                reply = connection.send_and_get_reply(new_method_call(address, method, signature, body))
+                return tuple(reply.body)
+
+            _output, session = call("org.freedesktop.Secret.Service", "OpenSession", "sv", "plain", ("s", ""))
+            (path,) = call("org.freedesktop.Secret.Service", "ReadAlias", "s", "default")
+            secret = (session, b"", PASSWORD, "text/plain")
+            name = "org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface"
+            call(name, "UnlockWithMasterPassword", "o(oayays)", path, secret)
+        finally:
+            connection.close()
+        with self.collection() as collection:
+            assert not collection.is_locked()
 
 
 @contextmanager

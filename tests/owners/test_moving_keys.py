@@ -36,7 +36,7 @@ class Mover:
         return [account for account in found if account.startswith("key-")]
 
     def rests(self, value: bytes) -> list[str]:
-        """Files in which that value can be read, or is under seal by name."""
+        """Files in which that value can be read."""
         return [path.name for path in self.seat.home.root.rglob("*") if path.is_file() and value in path.read_bytes()]
 
     def assert_only_in(self, vault: str) -> None:
@@ -44,9 +44,7 @@ class Mover:
         manifest = manifest_of(self.seat)
         assert manifest.keys[SLUG].vault == vault
         for name, state in manifest.vaults.items():
-            assert (SLUG in repr(state.get("large")) or name not in ("os.secure", "os.direct")) or name != vault
-            if name != vault:
-                assert SLUG not in repr(state), f"{name} still names it"
+            assert SLUG not in repr(state) or name == vault, f"{name} still names it"
         assert len(self.items()) == (vault == "keychain")
         files = [path.name for path in values_of(self.seat).iterdir()]
         assert len([name for name in files if "-" in name]) == (vault in ("os.secure", "os.direct")), files

@@ -141,10 +141,9 @@ def test_one_plain_warning_at_set(rack: Seat, canary: Plant) -> None:
     value = b"ghp_" + canary("a long-lived token")
     done = rack.cli("set", "A", input=value, check=True)
     warnings = [line for line in done.err.decode().splitlines() if "warning" in line]
-    assert warnings == [
-        "agentkeys: warning: this looks like a GitHub personal access token (classic), which lives long; better: "
-        "a fine-grained token with an end, or a GitHub App's"
-    ]
+    what = "this looks like a GitHub personal access token (classic), which lives long"
+    instead = "a fine-grained token with an end, or a GitHub App's"
+    assert warnings == [f"agentkeys: warning: {what}; better: {instead}"]
     assert done.out == b"added @all.all.A in os.secure of human\n"
     shown = rack.cli("set", "A", "--json", input=value, check=True)
     assert "GitHub personal access token" in shown.json()["warning"]

@@ -47,10 +47,12 @@ class Tracer:
         self.log = log
         self.command = command
         self.stdin = stdin
+        self.calls = CALLS
+        """The calls that are watched."""
 
     def run(self, *options: str) -> Result:
         """Run it to its end, whatever that is."""
-        calls = f"trace={','.join(CALLS)}"
+        calls = f"trace={','.join(self.calls)}"
         strace = ("strace", "-f", "-qq", "-o", str(self.log), "-e", calls, *options, "--")
         return self.program(*strace, *self.command, input=self.stdin)
 
@@ -59,7 +61,7 @@ class Tracer:
         assert self.run(QUICK).code == 0, "an undisturbed run works"
         found = []
         seen: dict[str, int] = {}
-        for name, rest in _lines(self.log):
+        for name, rest in lines(self.log):
             seen[name] = seen.get(name, 0) + 1
             if name != "openat" or "O_CREAT" in rest:
                 found.append(Point(name, seen[name]))
@@ -78,7 +80,8 @@ class Tracer:
         return done
 
 
-def _lines(log: Path) -> "Iterator[tuple[str, str]]":
+def lines(log: Path) -> "Iterator[tuple[str, str]]":
+    """Each call in a trace: its name, and all that follows it."""
     for line in log.read_text(errors="replace").splitlines():
         if call := re.match(r"\d+ +(\w+)\((.*)", line):
             yield call[1], call[2]
