@@ -18,6 +18,9 @@ FORMAT = "agentkeys/bundle/1"
 LARGE = 16 * 1024
 """Bytes: a larger value gets a file of its own, so that `set` of a small key doesn't rewrite a certificate store."""
 
+MAC_SHOWN = 16
+"""Hex digits of a large value's MAC in its file's name: two values of one generation never meet."""
+
 State = dict[str, object]
 Values = dict[str, bytes]
 
@@ -102,7 +105,7 @@ class Bundle:
                 small[slug] = _to_json(value)
                 continue
             mac = derive.mac(self.key, slug.encode(), value)
-            large[slug] = [f"{self.prefix}{generation}-{mac[:16]}{self.suffix}", mac]
+            large[slug] = [f"{self.prefix}{generation}-{mac[:MAC_SHOWN]}{self.suffix}", mac]
             atomic.write_once(self._path(large[slug][0]), self.seal(value))
         members: dict[str, object] = {
             "format": FORMAT,
@@ -123,8 +126,15 @@ class Bundle:
         except FileNotFoundError:
             return
         for name in names:
-            if name.startswith(self.prefix) and name.endswith(self.suffix) and name not in wanted:
+            if name not in wanted and self._is_ours(name):
                 atomic.remove_file(self._path(name))
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether a file is called as a generation or a large value of ours; others may keep theirs beside them."""
+        if not (name.startswith(self.prefix) and name.endswith(self.suffix)):
+            return False
+        generation, dash, mac = name[len(self.prefix) : -len(self.suffix)].partition("-")
+        return generation.isdecimal() and len(mac) == (MAC_SHOWN if dash else 0)
 
     def _read_small(self, state: State, missing_is_fault: bool) -> Values:
         name = self._name(state["generation"])

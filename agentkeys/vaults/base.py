@@ -40,7 +40,10 @@ class Place:
     ) -> None:
         self.owner = owner
         self.directory = directory
-        """The owner's own directory for values, 0700 or not there yet."""
+        """The owner's own directory for values, 0700 or not there yet.
+
+        All vaults of the owner share it, so a file's name begins with its vault's.
+        """
         self.mac_key = mac_key
         """32 bytes, derived from the owner's identity, to authenticate what rests outside the manifest.
 

@@ -139,6 +139,17 @@ def test_a_change_over_lost_or_damaged_small_values_is_refused(tmp_path: Path) -
             bundle.change(state, {"@all.all.T": b"more"})
 
 
+def test_a_sweep_takes_nobody_elses_files(tmp_path: Path) -> None:
+    """Other vaults keep theirs in the same directory; what isn't called as ours is never ours to remove."""
+    others = ["shelf-1.age", "-1.age", "1-short.age", "x1.age", "1.age.bak", "direct.x.json", "direct..json", "1 .age"]
+    for bundle in (plain(tmp_path / "plain"), sealed(tmp_path)):
+        state = bundle.write({}, {"@all.all.A": b"1", "@all.all.L": BIG})
+        for name in others:
+            (Path(bundle.directory) / name).write_bytes(b"theirs")
+        bundle.sweep(bundle.write(state, {"@all.all.A": b"2"}))
+        assert set(others) <= set(os.listdir(bundle.directory))
+
+
 def test_a_value_that_shrinks_leaves_its_large_file(tmp_path: Path) -> None:
     """And one that grows gets one."""
     bundle = plain(tmp_path)
@@ -228,7 +239,7 @@ def test_leftovers_go_with_the_next_write_or_sweep(tmp_path: Path) -> None:
     """Of a write that crashed before its commit, whole or half; what isn't this vault's stays."""
     bundle = plain(tmp_path)
     state = bundle.write({}, {"@all.all.A": b"kept"})
-    for leftover in ("direct.2.json", "direct.2-0123456789abcdef.json", "direct.1-old.json"):
+    for leftover in ("direct.2.json", "direct.2-0123456789abcdef.json", "direct.1-fedcba9876543210.json"):
         (tmp_path / leftover).write_bytes(b"half")
     for stranger in ("2.age", "notes.json", "direct.json.bak"):
         (tmp_path / stranger).write_bytes(b"")
