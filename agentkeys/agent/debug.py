@@ -43,35 +43,42 @@ def describe(event: Event, effects: "list[Effect]") -> str:
     """One line about an event."""
     wiped = sum([len(effect.secrets) for effect in effects if isinstance(effect, Wipe)])
     also = f", {wiped} values wiped" if wiped else ""
+    if isinstance(event, (ConfigRead, ConfigRefused)):
+        what = "config.toml was read" if isinstance(event, ConfigRead) else "config.toml was refused"
+        return what if event.request is None else f"{what}; {_asked(event.request)}: {_decision(effects)}{also}"
     if isinstance(event, Request):
-        peer = event.peer
-        verb = event.verb.decode("ascii") if event.verb in VERBS else "unknown verb"
-        limit = f", {peer.limited}" if peer.limited else ""
-        return f"connection {event.conn}, uid {peer.uid}, pid {peer.pid}{limit}: {verb}: {_decision(effects)}{also}"
+        return f"{_asked(event)}: {_decision(effects)}{also}"
     if isinstance(event, PeerRefused):
         return f"connection {event.conn}, uid {event.peer.uid}, pid {event.peer.pid}: refused: {event.why}"
+    if isinstance(event, UnlockEnded):
+        return f"automatic unlock: {'failed' if event.fault else 'done'}"
     if isinstance(event, Tick):
         unlocks = ", unlocking again" if any(isinstance(effect, Unlock) for effect in effects) else ""
         return f"timer{also}{unlocks}"
-    if isinstance(event, UnlockEnded):
-        return f"automatic unlock: {'failed' if event.fault else 'done'}"
-    if isinstance(event, ConfigRead):
-        return "config.toml was read"
-    if isinstance(event, ConfigRefused):
-        return f"connection {event.conn}: config.toml was refused: {_decision(effects)}{also}"
     if isinstance(event, (AuditDurable, AuditFailed, Disconnected)):
-        what = {AuditDurable: "on the disk", AuditFailed: "audit log can't be written", Disconnected: "gone"}
-        return f"connection {event.conn}: {what[type(event)]}: {_decision(effects)}{also}"
+        word = {AuditDurable: "on the disk", AuditFailed: "audit log can't be written", Disconnected: "gone"}[
+            type(event)
+        ]
+        return f"connection {event.conn}: {word}: {_decision(effects)}{also}"
     return f"told to leave{also}"
+
+
+def _asked(request: Request) -> str:
+    """Who asked what."""
+    peer = request.peer
+    verb = request.verb.decode("ascii") if request.verb in VERBS else "unknown verb"
+    limit = f", {peer.limited}" if peer.limited else ""
+    return f"connection {request.conn}, uid {peer.uid}, pid {peer.pid}{limit}: {verb}"
 
 
 def _decision(effects: "list[Effect]") -> str:
     """What is answered: ok, an exit code, or what has to happen before."""
     for effect in effects:
         if isinstance(effect, Reply):
-            answer = "ok" if effect.fields[0] == b"ok" else f"error {bytes(effect.fields[2]).decode('ascii')}"
-            return answer + (" once config.toml is read" if any(isinstance(it, ReadConfig) for it in effects) else "")
-    return "answered later" if any(isinstance(effect, Audit) for effect in effects) else "done"
+            return "ok" if effect.fields[0] == b"ok" else f"error {bytes(effect.fields[2]).decode('ascii')}"
+        if isinstance(effect, ReadConfig):
+            return "config.toml first"
+    return "audit log first" if any(isinstance(effect, Audit) for effect in effects) else "done"
 
 
 def say(line: str) -> None:

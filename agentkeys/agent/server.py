@@ -345,8 +345,7 @@ class Server:
             elif isinstance(effect, Unlock):
                 self._unlock(effect)
             elif isinstance(effect, ReadConfig):
-                if not self._read_config(effect.conn):
-                    return
+                self._read_config(effect.request)
             elif isinstance(effect, Close):
                 if effect.conn in self.connections:
                     self._close(self.connections[effect.conn])
@@ -365,17 +364,19 @@ class Server:
             self._sync_at = self._now + SYNC_DELAY
         return effect.durable
 
-    def _read_config(self, conn: int) -> bool:
-        """Go by what config.toml says now; False when it can't be, and the request ends there."""
+    def _read_config(self, request: events.Request) -> None:
+        """Go by what config.toml says now, and on with the request that waited for it."""
+        event: events.Event
         try:
             found = self.settings.read()
         except AgentkeysError as fault:
-            self._apply(self.step(self.state, events.ConfigRefused(conn, fault), self._now))
-            return False
-        for connection in self.settings.turned_away(self.connections):
-            self._close(connection)
-        self._apply(self.step(self.state, events.ConfigRead(found.allow_names, found.longest, found.idle), self._now))
-        return True
+            event = events.ConfigRefused(fault, request)
+        else:
+            for connection in self.settings.turned_away(self.connections):
+                self._close(connection)
+            asker = request if request.conn in self.connections else None
+            event = events.ConfigRead(found.allow_names, found.longest, found.idle, asker)
+        self._apply(self.step(self.state, event, self._now))
 
     def _reply(self, effect: Reply) -> None:
         connection = self.connections.get(effect.conn)

@@ -57,13 +57,10 @@ def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
     if type(event) is ConfigRead:
         state.allowed_names, state.longest, state.idle = event.allowed_names, event.longest, event.idle
         state.holdings.prepared.clear()  # what was refused or given by the old names
-        return set_timer(state)
+        state.holdings.shorten(now + state.longest * 1000)
+        return [*set_timer(state), *(_answer(state, event.request, now) if event.request else [])]
     if type(event) is ConfigRefused:
-        fault = event.fault
-        return [
-            *unlocking.abandoned(state, event.conn),
-            _error(event.conn, fault.exit_code, fault.message, fault.hint),
-        ]
+        return _refusal(event.request, event.fault)
     return [Wipe(forget_everything(state)), Stop()]
 
 
@@ -76,12 +73,20 @@ AUDIT_HINT = "df ~/.agentkeys/audit"
 
 
 def _request(state: AgentState, event: Request, now: int) -> "list[Effect]":
-    handler = _HANDLERS.get(event.verb)
     effects: list[Effect] = []
     if state.timer is not None and state.timer <= now:
         # A suspended machine may deliver the request before the timer: never serve what is due.
         effects.extend(expire(state, now))
         effects.extend(set_timer(state))
+    if event.verb in _CONFIGURED:
+        effects.append(ReadConfig(event))
+    else:
+        effects.extend(_answer(state, event, now))
+    return effects
+
+
+def _answer(state: AgentState, event: Request, now: int) -> "list[Effect]":
+    handler = _HANDLERS.get(event.verb)
     try:
         if event.peer.limited and event.verb not in TAKING_AWAY:
             raise Denied(f"{event.peer.limited} may only make this agent forget", "agentkeys agent")
@@ -89,19 +94,22 @@ def _request(state: AgentState, event: Request, now: int) -> "list[Effect]":
             raise UsageFault("the agent doesn't know this verb", "agentkeys status")
         if state.padlock.closed and event.verb not in WHILE_LOCKED:
             raise Locked(f"the agent of {state.owner} is locked", f"{OPEN_HINT} --for {state.owner}")
-        effects.extend(handler(state, event, now))
-        if event.verb in _BY_CONFIG:
-            effects.insert(-1, ReadConfig(event.conn))  # before the reply, which depends on it
+        return handler(state, event, now)
     except AgentkeysError as fault:
-        if event.verb in _READS or isinstance(fault, Denied):
-            verb = event.verb.decode("ascii") if handler else "unknown"
-            keys = _askable(event.pairs)
-            effects.append(Audit(event.conn, verb, event.peer.uid, event.peer.pid, keys, "deny", fault.message))
-        reply = _error(event.conn, fault.exit_code, fault.message, fault.hint)
-        if isinstance(fault, NotUnlocked):
-            for slug in fault.slugs:
-                reply.fields += (b"slug", slug.encode("ascii"))
-        effects.append(reply)
+        return _refusal(event, fault)
+
+
+def _refusal(event: Request, fault: AgentkeysError) -> "list[Effect]":
+    effects: list[Effect] = []
+    if event.verb in _READS or isinstance(fault, Denied):
+        verb = event.verb.decode("ascii") if event.verb in _HANDLERS else "unknown"
+        keys = _askable(event.pairs)
+        effects.append(Audit(event.conn, verb, event.peer.uid, event.peer.pid, keys, "deny", fault.message))
+    reply = _error(event.conn, fault.exit_code, fault.message, fault.hint)
+    if isinstance(fault, NotUnlocked):
+        for slug in fault.slugs:
+            reply.fields += (b"slug", slug.encode("ascii"))
+    effects.append(reply)
     return effects
 
 
@@ -333,11 +341,10 @@ def _stop(state: AgentState, event: Request, now: int) -> "list[Effect]":
 TAKING_AWAY = frozenset((b"ping", b"query", b"relock", b"replace", b"forget", b"reload"))
 """What a `set`, `del` or `relock` in another login session must reach us with: it can't take a value out."""
 
+_CONFIGURED = frozenset((b"unlock", b"reload"))
+"""The verbs that go by the operator's config as it is then: it is read first, and they are refused if it can't be."""
 WHILE_LOCKED = TAKING_AWAY | {b"status", b"open", b"lock", b"stop"}
 """What a locked agent still does: say so, forget, learn of a `set`, and be opened."""
-
-_BY_CONFIG = frozenset((b"unlock", b"reload"))
-"""The verbs before whose reply the operator's config is read again; if that can't be, they are refused."""
 
 _READS = frozenset((b"get", b"exec"))
 """The verbs whose refusals are audited as well."""

@@ -3,6 +3,7 @@
 Plain slotted classes: an enum or a dataclass would cost each agent's start 4 to 16 ms of imports.
 """
 
+from agentkeys.core.events import Request
 from agentkeys.core.secret import Secret
 
 
@@ -86,15 +87,12 @@ class Close:
 
 
 class ReadConfig:
-    """Read the operator's config again before the effects that follow, and send ConfigRead.
+    """Read the operator's config again, then send ConfigRead, or ConfigRefused, with the request that waits for it."""
 
-    If it can't be read they don't happen; ConfigRefused is sent instead.
-    """
+    __slots__ = ("request",)
 
-    __slots__ = ("conn",)
-
-    def __init__(self, conn: int) -> None:
-        self.conn = conn
+    def __init__(self, request: Request) -> None:
+        self.request = request
 
 
 class Stop:

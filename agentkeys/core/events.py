@@ -74,6 +74,32 @@ class Tick:
     __slots__ = ()
 
 
+class ConfigRead:
+    """The operator's config as it is now, as far as the state machine goes by it."""
+
+    __slots__ = ("allowed_names", "idle", "longest", "request")
+
+    def __init__(self, allowed_names: "frozenset[str]", longest: int, idle: int, request: "Request | None") -> None:
+        self.allowed_names = allowed_names
+        self.longest = longest
+        """Seconds that anything stays at most, with what the agent was started with."""
+        self.idle = idle
+        """Seconds without a use after which everything is forgotten, likewise; 0 for never."""
+        self.request = request
+        """What waited for it; None when its asker isn't served any more."""
+
+
+class ConfigRefused:
+    """The operator's config can't be read or understood, so nothing changed."""
+
+    __slots__ = ("fault", "request")
+
+    def __init__(self, fault: AgentkeysError, request: Request) -> None:
+        self.fault = fault
+        self.request = request
+        """What waited for it, and is refused."""
+
+
 class UnlockEnded:
     """The worker of an Unlock effect is gone."""
 
@@ -82,29 +108,6 @@ class UnlockEnded:
     def __init__(self, fault: str) -> None:
         self.fault = fault
         """What it said went wrong, or empty."""
-
-
-class ConfigRead:
-    """The operator's config as it is now, as far as the state machine goes by it."""
-
-    __slots__ = ("allowed_names", "idle", "longest")
-
-    def __init__(self, allowed_names: "frozenset[str]", longest: int, idle: int) -> None:
-        self.allowed_names = allowed_names
-        self.longest = longest
-        """Seconds that anything stays at most."""
-        self.idle = idle
-        """Seconds without a use after which everything is forgotten; 0 for never."""
-
-
-class ConfigRefused:
-    """The operator's config couldn't be read; nothing changed, and the effects after ReadConfig were dropped."""
-
-    __slots__ = ("conn", "fault")
-
-    def __init__(self, conn: int, fault: AgentkeysError) -> None:
-        self.conn = conn
-        self.fault = fault
 
 
 class Terminated:

@@ -208,6 +208,11 @@ class Holdings:
 
     # --- changing; each returns the secrets to wipe
 
+    def shorten(self, limit: int) -> None:
+        """Let nothing stay beyond `limit`."""
+        for held in self.held.values():
+            held.deadline = min(held.deadline, limit)
+
     def expire(self, now: int, everything: bool = False) -> "list[Secret]":
         """Forget what is due, or everything when the idle limit is reached."""
         self.prepared.clear()

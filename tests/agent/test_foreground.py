@@ -153,7 +153,7 @@ def test_debug_says_who_asked_what_and_what_came_of_it(rack: Seat, canary: Plant
     lines = err.decode().splitlines()
     who = rf"connection \d+, uid {os.getuid()}, pid \d+: "
     for said in (
-        "unlock: ok",
+        "unlock: config.toml first",
         "unlock-add: ok",
         "get: ok",
         "get: error 5",

@@ -13,7 +13,7 @@ from typing import Any
 
 from agentkeys.core.agent import step
 from agentkeys.core.effects import Audit, Close, Effect, ReadConfig, Reply, SealAudit, SetTimer, Stop, Unlock, Wipe
-from agentkeys.core.events import AuditDurable, Event, Peer, Request
+from agentkeys.core.events import AuditDurable, ConfigRead, Event, Peer, Request
 from agentkeys.core.secret import Secret
 from agentkeys.core.state import AgentState
 from agentkeys.core.status import AgentFacts
@@ -114,10 +114,10 @@ class Playbook:
         self.hint = ""
         self.why = ""
         """The reason in the last audit line."""
+        self.config_reads = 0
+        """How often the operator's config was read again, which no scene lists: it says what it said before."""
         self.wait = 0
         """Milliseconds that the last reply is held back."""
-        self.config_reads = 0
-        """How often the operator's config was to be read again; no scene lists that."""
         self.wiped: list[Secret] = []
         """Every secret that was overwritten so far."""
         self.sealed: list[Secret] = []
@@ -133,6 +133,13 @@ class Playbook:
         """One step as plain data."""
         before, secrets = snapshot(self.state), reachable(self.state)
         effects = step(self.state, event, now)
+        if effects and isinstance(effects[-1], ReadConfig):
+            self.config_reads += 1
+            effects[-1:] = step(
+                self.state,
+                ConfigRead(self.state.allowed_names, self.state.longest, self.state.idle, effects[-1].request),
+                now,
+            )
         seen = [plain for effect in effects for plain in self._do(effect)]
         for dropped in secrets - reachable(self.state):
             assert not any(dropped.view()), "the state let go of a secret that wasn't wiped"
@@ -219,9 +226,6 @@ class Playbook:
             return [("close", effect.conn)]
         if isinstance(effect, Unlock):
             return [("start unlock", effect.request, *effect.withheld)]
-        if isinstance(effect, ReadConfig):
-            self.config_reads += 1
-            return []
         assert isinstance(effect, Stop)
         return [STOP]
 

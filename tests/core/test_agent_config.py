@@ -3,26 +3,40 @@
 import pytest
 
 from agentkeys.core.agent import step
-from agentkeys.core.effects import ReadConfig, Reply
-from agentkeys.core.events import ConfigRead, ConfigRefused, Tick
-from agentkeys.core.refs import MAX_TTL
-from agentkeys.errors import DENIED, UsageFault
+from agentkeys.core.effects import ReadConfig, Wipe
+from agentkeys.core.events import ConfigRead, ConfigRefused, Request, Tick
+from agentkeys.errors import DENIED, Denied, UsageFault
 from tests.core.playbook import Playbook, add, ask, audit, began, error, ok, secret, timer, wipe
 
-
-def read(*names: str, longest: int = MAX_TTL, idle: int = 0) -> ConfigRead:
-    """What the driver says after it has read the config."""
-    return ConfigRead(frozenset(names), longest, idle)
-
+DAY = 24 * 3600
 
 FAULT = UsageFault("config.toml is not TOML", "mend it")
 
 
+def read(names: str = "", longest: int = DAY, idle: int = 0, request: Request | None = None) -> ConfigRead:
+    """The config says that."""
+    return ConfigRead(frozenset(names.split()), longest, idle, request)
+
+
 @pytest.mark.parametrize("verb", ["reload", "unlock"])
-def test_it_is_read_before_the_reply(verb: str) -> None:
-    """The driver applies effects in order: the reply goes out only if the config was read."""
-    effects = step(Playbook().state, ask(verb), 0)
-    assert [type(effect) for effect in effects[-2:]] == [ReadConfig, Reply]
+def test_it_is_read_before_anything_happens(verb: str) -> None:
+    """The request itself waits: with the answer comes what is done, by the config as it is then."""
+    book = Playbook().unlock(A="one")
+    request = ask(verb)
+    effects = step(book.state, request, 0)
+    assert [type(effect) for effect in effects] == [ReadConfig]
+    assert isinstance(effects[0], ReadConfig)
+    assert effects[0].request is request
+    assert not book.state.staged
+    assert book.step(read(request=request))[-1][:3] == ok()
+
+
+def test_what_is_due_goes_before_it_is_read() -> None:
+    """A request that comes late from a suspended machine: first the values whose time is over."""
+    book = Playbook().unlock(ttl=60, A="one")
+    effects = step(book.state, ask("reload"), 60_000)
+    assert isinstance(effects[0], Wipe)
+    assert isinstance(effects[-1], ReadConfig)
 
 
 @pytest.mark.parametrize("verb", ["ping", "query", "get", "exec", "status", "relock", "unlock-add", "forget"])
@@ -50,32 +64,39 @@ def test_new_names_count_at_once() -> None:
     )
 
 
-def test_a_refused_config_ends_the_request() -> None:
-    """Its fault is the answer; an unlock that had begun is gone, and the next one begins anew."""
+def test_a_shorter_limit_shortens_what_is_held() -> None:
+    """No key stays longer from now on, also one that was unlocked before; a longer limit lengthens nothing."""
+    book = Playbook().unlock(ttl=3600, A="one")
+    book.play(
+        (read(longest=60), 1000, [timer(61_000)]),
+        (read(longest=DAY), 2000, []),
+        (Tick(), 61_000, [wipe("one")]),
+    )
+
+
+def test_an_idle_limit_counts_at_once() -> None:
+    """From the last use, which was before."""
+    book = Playbook().unlock(ttl=3600, A="one")
+    book.play((read(idle=60), 1000, [timer(60_000)]))
+
+
+@pytest.mark.parametrize("verb", ["reload", "unlock"])
+def test_a_refused_config_refuses_the_request(verb: str) -> None:
+    """Its fault is the answer, and nothing else happens: an unlock that is under way goes on as it was."""
     book = Playbook().unlock(A="one")
     book.play(
         (ask("unlock"), 0, [began()]),
-        (add({"@all.all.B": "two"}), 0, [ok()]),
-        (ConfigRefused(1, FAULT), 0, [wipe("two"), error(FAULT.exit_code)]),
-        (add({"@all.all.B": "two"}), 0, [error(2)]),
+        (add({"@all.all.B": b"two"}, 60), 0, [ok()]),
+        (ConfigRefused(FAULT, ask(verb)), 0, [error(FAULT.exit_code)]),
+        (add({"@all.all.C": b"three"}, 60), 0, [ok()]),
         (ask("get", key="A"), 0, [audit("get", "@all.all.A", "allow"), secret("value", "one")]),
     )
-    assert book.said
+    assert set(book.state.staged[1].brought) == {"@all.all.B", "@all.all.C"}
 
 
-def test_a_refused_config_of_another_connection_is_not_mine() -> None:
-    """An unlock under way on one connection survives another's failing reload."""
+def test_a_config_that_others_can_write_is_on_record() -> None:
+    """A denial leaves its line before its answer, as every denial does."""
+    fault = Denied("config.toml is not yours alone to write", "chmod go-w config.toml")
     book = Playbook()
-    book.step(ask("unlock", conn=1))
-    book.play((ConfigRefused(2, FAULT), 0, [error(FAULT.exit_code, conn=2)]))
-    book.play((add({"@all.all.B": "two"}), 0, [ok()]))
-
-
-def test_new_limits_count_at_once() -> None:
-    """A shorter maximum for the next unlock, and an idle limit for what is held already."""
-    book = Playbook().unlock(A="one", ttl=3600)
-    book.play(
-        (read(longest=60, idle=30), 0, [timer(30_000)]),
-        (ask("unlock"), 0, [ok("max-ttl", "60")]),
-        (Tick(), 30_000, [wipe("one")]),
-    )
+    book.play((ConfigRefused(fault, ask("unlock")), 0, [audit("unlock", "", "deny"), error(DENIED)]))
+    assert book.why == book.said

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from agentkeys import paths, wire
 from agentkeys.core.agent import step
-from agentkeys.core.effects import Audit, Effect, Reply, Wipe
-from agentkeys.core.events import AuditDurable, Disconnected, Peer, Request
+from agentkeys.core.effects import Audit, Effect, ReadConfig, Reply, Wipe
+from agentkeys.core.events import AuditDurable, ConfigRead, Disconnected, Peer, Request
 from agentkeys.core.state import AgentState
 from agentkeys.core.status import AgentFacts
 
@@ -97,6 +97,14 @@ class StubAgent:
                     secret.wipe()
             elif isinstance(effect, Audit) and effect.durable:
                 answers += self._do(step(self.state, AuditDurable(effect.conn), 0))
+            elif isinstance(effect, ReadConfig):
+                answers += self._do(
+                    step(
+                        self.state,
+                        ConfigRead(self.state.allowed_names, self.state.longest, self.state.idle, effect.request),
+                        0,
+                    )
+                )
         return answers
 
 
