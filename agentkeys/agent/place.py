@@ -42,10 +42,12 @@ class Place:
     Taken, or UsageFault when something is in the way.
     """
 
-    def __init__(self, path: str, lock: str, anywhere: bool = False) -> None:
+    def __init__(self, path: str, lock: str, anywhere: bool = False, inherited: int = -1) -> None:
+        """`inherited` is a descriptor that listens on `path` already; then the path is its maker's, and stays."""
         self.path = path
         self.lock = lock
         self.anywhere = anywhere
+        self.inherited = inherited
         self.inode = 0
         self._fd = -1
         self._listener: Socket | None = None
@@ -53,11 +55,14 @@ class Place:
     def __enter__(self) -> "Place":  # noqa: PYI034 - typing would cost each agent 2 ms
         self._fd = take_lock(self.lock)
         try:
-            if self.anywhere:
+            if self.inherited >= 0:
+                self._listener = adopt(self.inherited)
+            elif self.anywhere:
                 _check_dir(self.path.rpartition("/")[0] or "/")
             else:
                 _make_dir(self.path.rpartition("/")[0])
-            self._listener = bind(self.path)
+            if self._listener is None:
+                self._listener = bind(self.path)
             self.inode = os.lstat(self.path).st_ino
         except BaseException:
             self.leave()
@@ -93,7 +98,7 @@ class Place:
         """Remove socket and lock, so that nobody finds us any more; what isn't ours by now stays."""
         if self._fd < 0:
             return
-        if self.inode and self.is_ours():
+        if self.inherited < 0 and self.inode and self.is_ours():
             _remove(self.path)
         _remove(self.lock)
         os.close(self._fd)
@@ -144,6 +149,15 @@ def bind(path: str) -> Socket:
         raise UsageFault(f"{path} can't be bound: {error.strerror}", f"ls -ld {directory}") from None
     listener.listen(BACKLOG)
     listener.setblocking(False)
+    return listener
+
+
+def adopt(fd: int) -> Socket:
+    """Listen on an inherited socket. listen(2) once more, by us: a client checks who did, and takes no one else's."""
+    listener = Socket(AF_UNIX, SOCK_STREAM, 0, fd)
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    os.set_inheritable(fd, False)
     return listener
 
 

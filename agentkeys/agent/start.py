@@ -32,8 +32,11 @@ from agentkeys.stores.audit_log import AuditLog
 
 OPTIONS = (
     "--for", "--home", "--socket", "--lock", "--session", "--wallet", "--config", "--private", "--watch", "--say",
-    "--otherwise", "--note", "--debug", "--longest", "--idle",
+    "--otherwise", "--note", "--debug", "--longest", "--idle", "--handed-over",
 )  # fmt: skip
+
+HANDED_OVER = 3
+"""The descriptor of a socket that a service manager hands over (sd_listen_fds(3))."""
 
 
 class Options:
@@ -59,6 +62,8 @@ class Options:
         self.watch = int(given.get("--watch", "0"))
         """The pid of the command whose end is ours, or 0."""
         self.debug = "--debug" in given
+        self.handed_over = "--handed-over" in given
+        """Whether descriptor HANDED_OVER listens on the socket already."""
 
 
 class Parent:
@@ -108,7 +113,8 @@ def main(argv: "list[str]") -> int:
     sys.excepthook = hardening.quiet_traceback
     hardening.close_memory()
     os.umask(0o077)
-    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    kept = HANDED_OVER + 1 if "--handed-over" in argv[::2] else HANDED_OVER
+    os.closerange(kept, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     if "--say" in argv[::2]:
         return _run(argv, Foreground(argv))
     if os.fork():
@@ -127,7 +133,8 @@ def _run(argv: "list[str]", starter: "Parent | Foreground") -> int:
         settings = Settings(options.config, rule, options.longest, options.idle)
         found = settings.read()
         wake = _catch_signals()  # before there is anything that a signal would leave behind
-        with Place(options.socket, options.lock, options.private == "at") as place:
+        inherited = HANDED_OVER if options.handed_over else -1
+        with Place(options.socket, options.lock, options.private == "at", inherited) as place:
             server, leave = _prepare(options, settings, found, place)
             starter.ready()
             sweep(options.lock)

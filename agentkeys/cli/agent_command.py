@@ -8,7 +8,7 @@ import posix
 from typing import NoReturn
 
 from agentkeys import client, paths
-from agentkeys.cli import shells, start
+from agentkeys.cli import activation, shells, start
 from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
 from agentkeys.core import refs
 from agentkeys.errors import DENIED, OK, AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
@@ -179,6 +179,11 @@ def _site(options: AgentOptions, root: str, owner: str) -> start.Site:
 def _serve_here(options: AgentOptions, root: str, owner: str) -> NoReturn:
     """Become the agent; its pid is ours."""
     site = _site(options, root, owner)
+    path = activation.handed_over()
+    if path:
+        if options.path is not None:
+            raise UsageFault("-a names one socket, and another one is handed over", "agentkeys agent -D")
+        site.socket, site.handed_over = path, True
     say = _told(options, site.socket, posix.getpid(), owner)
     start.serve_here(site, say, b"" if options.print_socket else FALSE, options.debug)
 

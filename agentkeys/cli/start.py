@@ -40,6 +40,8 @@ class Site:
         """Seconds that keys stay at most, and without a use; 0 for what config.toml says."""
         self.started = False
         """Whether it was us who started the agent there."""
+        self.handed_over = False
+        """Whether the socket listens already, as descriptor 3."""
         self.exact = False
         """Whether an agent of another kind (login session or not) won't do."""
 
@@ -130,7 +132,7 @@ def serve_here(site: Site, say: bytes, otherwise: bytes, debug: bool) -> NoRetur
 
     A pid in `say` is our own, which stays the same.
     """
-    if not site.private and running(site) is not None:
+    if not site.private and not site.handed_over and running(site) is not None:
         raise UsageFault(f"an agent of {site.owner} runs already", f"agentkeys agent -k --for {site.owner}")
     atomic.make_private_dir(site.run)
     texts = [text.decode(paths.FS_ENCODING, "surrogateescape") for text in (say, otherwise)]
@@ -188,6 +190,7 @@ def _arguments(site: Site) -> "list[str]":
     arguments += ["--session", str(site.session), "--wallet", _wallet(site.root, site.owner)]
     arguments += ["--config", paths.config_file(posix.environ)]
     arguments += ["--longest", str(site.longest), "--idle", str(site.idle)]
+    arguments += ["--handed-over", "yes"] if site.handed_over else []
     return [*arguments, "--private", site.private] if site.private else arguments
 
 
