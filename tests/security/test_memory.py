@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.agent.seat import Seat, eventually, watched
+from tests.support.plugin import Plant
 from tests.support.uids import SYSTEM_PYTHON, User
 
 CHANNELS = (
@@ -182,3 +183,80 @@ def test_a_agent_gains_no_privileges(seat: Seat) -> None:
     limits = Path(f"/proc/{seat.pid}/limits").read_text()
     (core,) = [line.split() for line in limits.splitlines() if line.startswith("Max core file size")]
     assert core[4:6] == ["0", "0"]
+
+
+def _locked_bytes(pid: int) -> int:
+    """VmLck of proc(5)."""
+    (line,) = [row for row in Path(f"/proc/{pid}/status").read_text().splitlines() if row.startswith("VmLck")]
+    return int(line.split()[1]) * 1024
+
+
+def test_values_are_kept_out_of_swap(users_agent: Seat) -> None:
+    """An ordinary user's agent, within the usual limit: what holds a value is locked, and `status` says so."""
+    assert users_agent.status()["memory_locked"] is True
+    assert _locked_bytes(users_agent.pid) >= 64 * 1024
+    assert b"not locked" not in users_agent.cli("status", check=True).out
+
+
+def test_an_agent_that_may_lock_nothing_works_and_says_so(other_user: User, canary: Plant) -> None:
+    """RLIMIT_MEMLOCK 0: everything is served, and `status` warns in words and in JSON."""
+    limited = other_user.cli.with_prefix("prlimit", "--memlock=0:0", *other_user.cli.prefix)
+    found = Seat(other_user.home, limited, {"GITHUB_TOKEN": canary("unlocked memory")})
+    limited("init", "--via", "file", check=True)
+    limited("set", "GITHUB_TOKEN", input=found.values["GITHUB_TOKEN"], check=True)
+    found.start().unlock()
+    assert found.status()["memory_locked"] is False
+    assert b"memory   not locked" in found.cli("status", check=True).out
+    assert _locked_bytes(found.pid) == 0
+    assert found.get("GITHUB_TOKEN").out == found.values["GITHUB_TOKEN"]
+
+
+def _copies(pid: int, value: bytes) -> int:
+    """How often `value` is in the memory of a process, as root sees it."""
+    count = 0
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            ends, rights = line.split()[:2]
+            if "r" not in rights or "[v" in line:
+                continue
+            start, end = (int(text, 16) for text in ends.split("-"))
+            memory.seek(start)
+            try:
+                count += memory.read(end - start).count(value)
+            except OSError:
+                continue  # a guard page
+    return count
+
+
+FORGETTING = {
+    "relock": ("relock",),
+    "relock of the key": ("relock", "GITHUB_TOKEN"),
+    "lock": ("lock",),
+    "del": ("del", "GITHUB_TOKEN"),
+}
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("verb", FORGETTING.values(), ids=FORGETTING)
+def test_what_is_forgotten_is_nowhere_in_memory(verb: "tuple[str, ...]", seat: Seat) -> None:
+    """After reads of both kinds, root finds the value while it is held, and not a single copy afterwards (X05)."""
+    if os.geteuid():
+        pytest.skip("needs root, to read a protected process's memory")
+    value = seat.values["GITHUB_TOKEN"]
+    for _ in range(3):
+        seat.get("GITHUB_TOKEN")
+        seat.cli("exec", "--", "true", check=True)
+    seat.unlock()
+    assert _copies(seat.pid, value) >= 1
+    seat.cli(*verb, check=True)
+    assert _copies(seat.pid, value) == 0
+
+
+@pytest.mark.serial
+def test_what_expired_is_nowhere_in_memory(seat: Seat) -> None:
+    """Likewise when time takes it away."""
+    if os.geteuid():
+        pytest.skip("needs root, to read a protected process's memory")
+    seat.cli("unlock", "--duration", "1s", check=True)
+    eventually(lambda: seat.get("GITHUB_TOKEN").code == 4)
+    assert _copies(seat.pid, seat.values["GITHUB_TOKEN"]) == 0
