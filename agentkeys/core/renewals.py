@@ -36,10 +36,11 @@ class Renewals:
         if len(request) > MAX_REQUEST or (len(self.due) >= MAX_REQUESTS and request not in self.due):
             raise UsageFault("too many automatic unlocks for one agent", "agentkeys relock")
 
-    def check_running(self, request: bytes) -> None:
-        """Raise Locked when the worker that says it was started for `request` wasn't, or isn't wanted any more."""
-        if request != self.running or request not in self.due:
-            raise Locked("this unlock isn't wanted any more: everything was relocked", "agentkeys unlock")
+    def require_running(self) -> bytes:
+        """The request whose worker runs. Raises Locked when none does, or it isn't wanted any more."""
+        if self.running in self.due:
+            return self.running
+        raise Locked("this unlock isn't wanted any more: everything was relocked", "agentkeys unlock")
 
     def committed(
         self, request: bytes, slugs: "list[str]", deadlines: "list[int]", now: int, again: bool = False

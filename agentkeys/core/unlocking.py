@@ -87,8 +87,8 @@ def commit(state: AgentState, event: Request, now: int) -> "list[Effect]":
 
     `directory`: every slug of the rack; `memory`: those whose values rest nowhere; `absent`, `expired`, `locked`: those
     that were asked for and can't be held; all separated by newlines, all but the directory at most once. `state-key`:
-    32 bytes for the audit chain. `renew`: what to unlock again before the first of these values expires; or `again`:
-    the same from the worker that this agent started for it.
+    32 bytes for the audit chain. `renew`: what to unlock again before the first of these values expires; or `again`,
+    1: so says the worker that this agent started for such a request.
     """
     staged = _staged(state, event)
     directory: list[str] = []
@@ -100,18 +100,20 @@ def commit(state: AgentState, event: Request, now: int) -> "list[Effect]":
             directory += asked.slugs(bytes(value))
         elif name in _LISTS and name not in lists:
             lists[name] = asked.slugs(bytes(value))
-        elif name in (b"renew", b"again") and not renew:
-            renew, again = bytes(value), name == b"again"
+        elif name == b"renew" and not renew and not again:
+            renew = bytes(value)
+        elif name == b"again" and bytes(value) == b"1" and not renew and not again:
+            again = True
         elif name == b"state-key" and len(value) == STATE_KEY_SIZE and key is None:
             key = value
         else:
-            raise UsageFault("unlock-commit takes directory, memory, absent, expired, locked, renew and a state-key")
+            raise UsageFault("unlock-commit takes directory, its lists, renew or again, and one state-key")
     if key is None or not staged.brought.keys() <= set(directory):
         raise UsageFault("unlock-commit without a state-key, or a value whose key is not in the directory")
     if not staged.brought.keys().isdisjoint([slug for name in _UNDONE for slug in lists.get(name, [])]):
         raise UsageFault("unlock-commit with a value that it says can't be held")
     if again:
-        state.renewals.check_running(renew)
+        renew = state.renewals.require_running()
     elif renew:
         state.renewals.check(renew)
     state.holdings.check_room(staged.brought, staged.size)

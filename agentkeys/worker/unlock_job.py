@@ -164,15 +164,14 @@ class Unlocking:
         return fields
 
     def _renewal(self) -> "list[bytes]":
-        """What the agent asks for again by itself, when it is to: this job, in one line for each of its words.
-
-        It is told apart whether that is asked of it, or is what it asked us for.
-        """
+        """What the agent asks for again by itself, when it is to: this job, in one line for each of its words."""
+        if self.job.text("alone", ""):
+            return [b"again", b"1"]
         if not self.job.text("auto", ""):
             return []
         asked = [f"{name}={self.job.text(name, '')}" for name in ("org", "env", "duration")]
         asked += [f"key={key}" for key in self.job.texts("key")]
-        return [b"again" if self.job.text("alone", "") else b"renew", "\n".join(asked).encode("ascii")]
+        return [b"renew", "\n".join(asked).encode("ascii")]
 
     def code(self) -> int:
         """What unlock exits with."""

@@ -119,7 +119,7 @@ def test_an_automatic_unlock_is_no_use() -> None:
     assert book.step(Tick(), 45_000)[0][0] == "start unlock"
     book.step(ask("unlock", conn=5), 45_000)
     book.step(add({A: "two"}, 50, conn=5), 45_000)
-    book.step(ask("unlock-commit", ("directory", A), ("state-key", STATE_KEY), ("again", "env=all"), conn=5), 45_000)
+    book.step(ask("unlock-commit", ("directory", A), ("state-key", STATE_KEY), ("again", "1"), conn=5), 45_000)
     book.step(AuditDurable(5), 45_000)
     book.play((Tick(), 60_000, [wipe("two")]))
 

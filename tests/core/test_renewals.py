@@ -24,6 +24,7 @@ from tests.core.playbook import (
 ALL = "org=@all\nenv=all\nduration=0"
 PROD = "org=@all\nenv=prod\nduration=0"
 A, B = "@all.all.A", "@all.all.B"
+AGAIN = ("again", "1")
 
 
 def start(*withheld: str, request: str = ALL) -> Plain:
@@ -38,13 +39,13 @@ def renewed(ttl: int = 60, request: str = ALL, now: int = 0, **values: str) -> P
     )
 
 
-def again(book: Playbook, now: int, ttl: int = 60, request: str = ALL, conn: int = 5, **values: str) -> "list[Plain]":
+def again(book: Playbook, now: int, ttl: int = 60, conn: int = 5, **values: str) -> "list[Plain]":
     """What the worker does that the agent started; the effects of its commit and of that being durable."""
     slugs = {f"@all.all.{name}": value.encode() for name, value in values.items()}
     book.step(ask("unlock", conn=conn), now)
     if slugs:
         book.step(add(slugs, ttl, conn=conn), now)
-    commit = [("directory", f"{A}\n{B}"), ("state-key", STATE_KEY), ("again", request)]
+    commit = [("directory", f"{A}\n{B}"), ("state-key", STATE_KEY), AGAIN]
     done = book.step(ask("unlock-commit", *commit, conn=conn), now)
     if done[-1][0] == "error":
         return done
@@ -174,7 +175,7 @@ def test_a_commit_of_it_that_cant_be_put_on_record_changes_nothing() -> None:
     book.step(ask("unlock", conn=5), 54_000)
     book.step(add({A: "two"}, conn=5), 54_000)
     before = book.held
-    commit = [("directory", A), ("state-key", STATE_KEY), ("again", ALL)]
+    commit = [("directory", A), ("state-key", STATE_KEY), AGAIN]
     book.step(ask("unlock-commit", *commit, conn=5), 54_000)
     assert wipe("two") in book.step(AuditFailed(5), 54_000)
     assert book.held == before
@@ -198,7 +199,7 @@ def test_a_relock_of_everything_outruns_the_worker_under_way() -> None:
     book.step(ask("unlock", conn=5), 54_000)
     book.step(add({A: "two"}, conn=5), 54_000)
     book.step(ask("relock"), 54_001)
-    commit = [("directory", A), ("state-key", STATE_KEY), ("again", ALL)]
+    commit = [("directory", A), ("state-key", STATE_KEY), AGAIN]
     assert book.step(ask("unlock-commit", *commit, conn=5), 54_002) == [error(LOCKED, conn=5)]
     assert book.held == {}
     book.play((UnlockEnded("this unlock isn't wanted any more"), 54_003, []))
@@ -255,7 +256,7 @@ def test_a_relock_outruns_the_keeping_of_a_key_too() -> None:
     book.step(ask("relock", key="A"), 54_001)
     book.step(ask("unlock", conn=5), 54_002)
     book.step(ask("unlock-keep", ttl="60", slugs=A, conn=5), 54_002)
-    commit = [("directory", A), ("memory", A), ("state-key", STATE_KEY), ("again", ALL)]
+    commit = [("directory", A), ("memory", A), ("state-key", STATE_KEY), AGAIN]
     book.step(ask("unlock-commit", *commit, conn=5), 54_002)
     assert book.step(AuditDurable(5), 54_002)[-1] == ok(conn=5)
     assert book.held == {}
@@ -308,27 +309,25 @@ def test_a_seventeenth_request_is_refused() -> None:
     assert len(book.state.renewals.due) == MAX_REQUESTS
 
 
-@pytest.mark.parametrize("field", ["renew", "again"])
-def test_a_request_is_named_once(field: str) -> None:
-    """Not renew and again, not either twice, and not endless."""
+@pytest.mark.parametrize("first", [("renew", ALL), AGAIN])
+def test_a_request_is_named_once(first: tuple[str, str]) -> None:
+    """Not renew and again, not either twice, not endless, and `again` is 1."""
     book = renewed(60, A="one")
     book.step(Tick(), 54_000)
     book.step(ask("unlock", conn=5), 54_000)
     before = snapshot(book.state)
-    commit = [("directory", A), ("state-key", STATE_KEY), (field, ALL)]
-    for more in (("renew", ALL), ("again", ALL)):
-        assert book.step(ask("unlock-commit", *commit, more, conn=5), 54_000) == [error(USAGE, conn=5)]
-    long = [*commit[:2], (field, "x" * (MAX_REQUEST + 1))]
-    assert book.step(ask("unlock-commit", *long, conn=5), 54_000)[-1][0] == "error"
+    commit = [("directory", A), ("state-key", STATE_KEY)]
+    for more in ([first, ("renew", ALL)], [first, AGAIN], [("renew", "x" * (MAX_REQUEST + 1))], [("again", ALL)]):
+        assert book.step(ask("unlock-commit", *commit, *more, conn=5), 54_000) == [error(USAGE, conn=5)]
     assert snapshot(book.state) == before
 
 
-@pytest.mark.parametrize("request_of_its_own", [ALL, PROD, "x"])
-def test_nobody_else_can_say_that_it_was_asked_for(request_of_its_own: str) -> None:
-    """`again` is taken while a worker runs for that very request; before, and for another, it is refused."""
+def test_nobody_says_that_it_was_asked_for_while_nothing_is() -> None:
+    """`again` is taken while a worker runs; before that and after its end it is refused, and nothing is brought."""
     book = renewed(60, A="one")
-    assert again(book, 1000, request=request_of_its_own, A="two")[-1] == error(LOCKED, conn=5)
+    assert again(book, 1000, A="two")[-1] == error(LOCKED, conn=5)
     book.step(Tick(), 54_000)
-    if request_of_its_own != ALL:
-        assert again(book, 54_000, request=request_of_its_own, A="two")[-1] == error(LOCKED, conn=5)
+    book.step(UnlockEnded("no disk"), 54_001)
+    assert again(book, 54_002, A="two")[-1] == error(LOCKED, conn=5)
     assert book.held == {A: b"one"}
+    assert again(Playbook(), 0, A="two")[-1] == error(LOCKED, conn=5)
