@@ -70,10 +70,15 @@ def in_memory(manifest: Manifest) -> "list[str]":
 
 
 def one(
-    connection: client.Connection, rack: Rack, manifest: Manifest, record: KeyRecord, grade: str, value: bytes
+    connection: client.Connection,
+    longest: int,
+    rack: Rack,
+    manifest: Manifest,
+    record: KeyRecord,
+    grade: str,
+    value: bytes,
 ) -> None:
-    """A whole transaction that brings one value."""
-    longest = begin(connection)
+    """The rest of a transaction that brings one value; begin() said `longest`."""
     ttl = max(1, min(times.time_to_live(record, 0), longest))
     add(connection, {(record.vault, grade, ttl): [record.slug]}, {record.slug: value})
     commit(connection, rack, manifest)

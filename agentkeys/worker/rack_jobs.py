@@ -60,6 +60,8 @@ def set_key(job: Job) -> Rows:
         if old is not None and old.vault != record.vault:
             changes[old.vault] = {slug: None}
         agent = _agent_for(job, rack) if kind.in_memory else None
+        # An agent that refuses an unlock does it now, while nothing is stored.
+        longest = push.begin(agent) if agent is not None else 0
         inventory.prepare(rack.root)
         inventory.add(rack.root, rack.owner, slug)
         manifest.keys[slug] = record
@@ -72,7 +74,7 @@ def set_key(job: Job) -> Rows:
             facts = (b"vault", record.vault.encode(), b"grade", grade.encode(), b"cap", b"%d" % cap)
             _tell_agents(rack, b"replace", b"slug", slug.encode(), *facts, b"value", value)
         if agent is not None:
-            push.one(agent, rack, manifest, record, grade, value)
+            push.one(agent, longest, rack, manifest, record, grade, value)
     rows: Rows = [("slug", slug), ("vault", record.vault), ("grade", grade)]
     rows.append(("effect", "replaced" if old else "added"))
     return rows + [("warning", text) for text in warnings]
@@ -137,7 +139,7 @@ def _agent_for(job: Job, rack: Rack) -> client.Connection:
             f"os.daemon keeps values in an agent, and none of {rack.owner} runs",
             f'eval "$(agentkeys agent --for {rack.owner})"',
         )
-    return client.Connection(socket, rack.owner)
+    return client.Connection(socket, rack.owner, paths.home_id(rack.root))
 
 
 def delete_key(job: Job) -> Rows:

@@ -4,7 +4,7 @@ What can't be brought doesn't stop the rest: each key is unlocked, kept (an agen
 state and a reason. Only when nothing at all could be brought, and something failed, nothing is changed.
 """
 
-from agentkeys import client, errors
+from agentkeys import client, errors, paths
 from agentkeys.core import grades, refs, token_shapes
 from agentkeys.core.manifest import Manifest
 from agentkeys.errors import Absent, AgentkeysError, UsageFault, VaultFault
@@ -187,7 +187,7 @@ def unlock(job: Job) -> Rows:
     if job.text("auto", ""):
         job.ask = _needs_a_person
     rack = begin(job)
-    connection = client.Connection(job.text("socket"), rack.owner)
+    connection = client.Connection(job.text("socket"), rack.owner, paths.home_id(rack.root))
     with rack.lock:  # a `set` that commits meanwhile would be overtaken by the value before it
         manifest = rack.require()
         inventory.reconcile(rack.root, rack.owner, list(manifest.keys))

@@ -1,12 +1,9 @@
 """A rack with a key in each of the states that an unlock can find, and hands to put a key into one."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agentkeys import paths
-from agentkeys.cli.start import SCRIPT
 from agentkeys.core.manifest import Manifest
 from agentkeys.stores.rack import open_rack
 from tests.agent.seat import Seat
@@ -96,14 +93,7 @@ def spoil(seat: Seat) -> None:
 
 
 def second_agent(seat: Seat) -> Path:
-    """One more agent of the owner, as `agent -a` starts it; its socket."""
-    run = paths.run_dir(str(seat.home.root), seat.owner)
+    """One more agent of the owner; its socket."""
     socket = seat.home.runtime / "agentkeys" / "second.sock"
-    options = {
-        "--for": seat.owner, "--home": seat.home.root, "--socket": socket, "--lock": f"{run}/private-2.lock",
-        "--config": seat.home.path / ".config" / "agentkeys" / "config.toml",
-    }  # fmt: skip
-    words = [str(word) for option in options.items() for word in option]
-    done = seat.cli.with_prefix(sys.executable, "-IS", SCRIPT)(*words, check=True)
-    assert done.out.startswith(b"ok\n"), done.out
+    seat.cli("agent", "--for", seat.owner, "-a", socket, check=True)
     return socket

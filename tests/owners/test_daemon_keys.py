@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.agent.dialogue import Dialogue
 from tests.agent.seat import Seat, eventually
-from tests.owners.motley import manifest_of, second_agent
+from tests.owners.motley import configure, manifest_of, second_agent
 from tests.support.plugin import Plant
 
 SET = ("set", "SESSION", "--vault", "os.daemon")
@@ -188,6 +189,19 @@ def test_an_agent_that_does_not_answer_is_said(seat: Seat) -> None:
     listener.write_bytes(b"")
     assert seat.cli(*SET, input=b"value", env={"AGENTKEYS_SOCK": str(listener)}).code == 3
     seat.cli("set", "OTHER", input=b"value", env={"AGENTKEYS_SOCK": str(listener)}, check=True)
+
+
+def test_an_agent_that_takes_nothing_is_asked_before_anything_is_stored(seat: Seat) -> None:
+    """Locked by a passphrase it refuses, 4; so it does while its config can't be read, 2."""
+    before = (seat.home.root / "host.human.yml.age").read_bytes()
+    with Dialogue(seat.socket).greet() as client:
+        assert client.ask(b"lock", b"passphrase", b"open sesame", b"salt", bytes(16)) == [b"ok"]
+        assert seat.cli(*SET, input=b"value").code == 4
+        assert client.ask(b"open", b"passphrase", b"open sesame") == [b"ok"]
+    configure(seat, "not toml")
+    assert seat.cli(*SET, input=b"value").code == 2
+    assert (seat.home.root / "host.human.yml.age").read_bytes() == before
+    assert seat.get("SESSION").code == 5
 
 
 def test_its_value_is_exact(locked: Seat) -> None:
