@@ -53,7 +53,7 @@ def test_the_socket_is_served_and_announced(rack: Seat, handed: socket.socket, s
     path = handed.getsockname()
     assert child.stdout.readline() == f"AGENTKEYS_SOCK={path}; export AGENTKEYS_SOCK;\n".encode()
     rack.cli("unlock", "--sock", path, check=True)
-    assert rack.cli("get", "GITHUB_TOKEN", "--sock", path, check=True).out == rack.values["GITHUB_TOKEN"]
+    assert rack.cli("get", "GITHUB_TOKEN", "--sock", path, reveals=True, check=True).out == rack.values["GITHUB_TOKEN"]
     assert b"relocked" in rack.cli("relock", check=True).out
     assert rack.cli("get", "GITHUB_TOKEN", "--sock", path).code == 4
 

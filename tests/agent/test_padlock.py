@@ -40,7 +40,7 @@ def test_a_locked_agent_keeps_and_serves_nothing_until_it_is_opened(
         assert b"agentkeys lock --open --for human" in refused.err
     assert seat.cli("status", "--json", check=True).json()["locked"] is True
     assert at_terminal("lock", "--open", typed=("sesame",)).exitstatus == 0
-    assert seat.cli("get", "GITHUB_TOKEN", check=True).out == seat.values["GITHUB_TOKEN"]
+    assert seat.cli("get", "GITHUB_TOKEN", reveals=True, check=True).out == seat.values["GITHUB_TOKEN"]
 
 
 def test_a_wrong_passphrase_is_denied(seat: Seat, at_terminal: "Callable[..., pexpect.spawn[bytes]]") -> None:
@@ -60,7 +60,7 @@ def test_a_typo_locks_nothing(
     done = at_terminal("lock", "--passphrase", typed=typed)
     assert done.exitstatus == 2
     assert said in done.before
-    seat.cli("get", "GITHUB_TOKEN", check=True)
+    seat.cli("get", "GITHUB_TOKEN", reveals=True, check=True)
 
 
 def test_without_a_terminal_or_an_agent_it_is_said(seat: Seat) -> None:

@@ -81,7 +81,6 @@ def test_a_message_may_come_in_frames(seat: Seat) -> None:
         [b"unlock", b"nonsense", b"x"],
         [b"unlock-add", *batch(b"x", b"@all.all.X")],
         [b"unlock-commit", b"state-key", b"k" * 32],
-        [b"replace", b"slug", b"@all.all.X"],
         [b"replace", b"slug", b"no slug", b"cap", b"0", b"value", b"x"],
         [b"replace", b"slug", b"@all.all.X", b"cap", b"-1", b"value", b"x"],
         [b"forget", b"nonsense", b"x"],
