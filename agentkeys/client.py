@@ -582,8 +582,11 @@ def ask_keys(connection: Connection, verb: bytes, caller: Caller, options: Optio
             raise
         markers = [paths.inventory_marker(caller.root, caller.owner, slug) for slug in fault.slugs]
         if all(markers) and not any(paths.exists(marker) for marker in markers):
-            name = fault.slugs[-1].rpartition(".")[2]
-            raise Absent(f"{caller.owner} has no key {name}", f"agentkeys set {name} --for {caller.owner}") from None
+            org, _, rest = fault.slugs[0].partition(".")
+            env, _, name = rest.partition(".")
+            where = ("" if org == "@all" else f" --org {org}") + ("" if env == "all" else f" --env {env}")
+            hint = f"agentkeys set {name} --for {caller.owner}{where}"
+            raise Absent(f"{caller.owner} has no key {name}", hint) from None
         raise
 
 

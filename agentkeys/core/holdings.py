@@ -113,6 +113,13 @@ class Injection:
             self.fields.append(held.secret.view())
 
 
+def _where(slug: str) -> "tuple[str, str]":
+    """The options that name the org and the env of a slug, where they aren't the defaults; and its name."""
+    org, env, name = slug.split(".")
+    options = "" if org == refs.ANY_ORG else f" --org {org}"
+    return options + ("" if env == refs.ANY_ENV else f" --env {env}"), name
+
+
 class Holdings:
     """The values and names of one owner."""
 
@@ -135,14 +142,15 @@ class Holdings:
         """
         wanted = refs.candidates(org, env, key)
         if self.directory is None:
-            raise NotUnlocked(key, self.owner, self.unlock_hint(env), wanted)
+            named = key == wanted[0] or env == refs.SUDO_ENV  # what an unlock of an env would not bring
+            raise NotUnlocked(key, self.owner, self.unlock_hint(wanted[0], named), wanted)
         for slug in wanted:
             if slug in self.directory:
                 held = self.held.get(slug)
                 if held is None:
                     raise self._not_held(slug)
                 return slug, held
-        raise Absent(f"{self.owner} has no key {refs.shown(key)} in env {env}", self.set_hint(key, env))
+        raise Absent(f"{self.owner} has no key {refs.shown(key)} in env {env}", self.set_hint(wanted[0]))
 
     def resolve_all(self, org: str, env: str, left_out: "LeftOut | None" = None) -> "list[tuple[str, str, Held]]":
         """(slug, name, value) of everything that unlocks brought for `org` and @all in `env` and all; never sudo.
@@ -167,22 +175,22 @@ class Holdings:
                         left_out.append((slug, self._not_held(slug)))
                     break
         if not found and not left_out:
-            raise Locked(f"nothing is unlocked for {self.owner} in env {env}", self.unlock_hint(env))
+            raise Locked(f"nothing is unlocked for {self.owner} in env {env}", self.unlock_hint(f"{org}.{env}.", named=False))
         return found
 
     def _not_held(self, slug: str) -> AgentkeysError:
-        _org, env, name = slug.split(".")
         word = "expired" if slug in self.expired else "locked"
-        return Locked(f"{slug} is {word}", f"{self.unlock_hint(env)} --key {name}")
+        return Locked(f"{slug} is {word}", self.unlock_hint(slug, named=True))
 
-    def unlock_hint(self, env: str) -> str:
-        """The command that unlocks `env` for this owner."""
-        return f"agentkeys unlock --for {self.owner}" + ("" if env == refs.ANY_ENV else f" --env {env}")
+    def unlock_hint(self, slug: str, named: bool) -> str:
+        """The command that unlocks the env and org of `slug` for this owner, or that key alone."""
+        where, name = _where(slug)
+        return f"agentkeys unlock --for {self.owner}{where}" + (f" --key {name}" if named else "")
 
-    def set_hint(self, key: str, env: str) -> str:
-        """The command that would put `key` into the rack."""
-        name = key.rpartition(".")[2]
-        return f"agentkeys set {name} --for {self.owner}" + ("" if env == refs.ANY_ENV else f" --env {env}")
+    def set_hint(self, slug: str) -> str:
+        """The command that would put `slug` into the rack."""
+        where, name = _where(slug)
+        return f"agentkeys set {name} --for {self.owner}{where}"
 
     def key_states(self, now: int) -> "list[KeyState]":
         """One line for each slug in the directory."""

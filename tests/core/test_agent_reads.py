@@ -33,7 +33,7 @@ def test_a_locked_key_never_falls_through(verb: str) -> None:
     book = Playbook().unlock_slugs({CANDIDATES[3]: b"other"}, locked=CANDIDATES[0])
     book.play((ask(verb, key=KEY, org="acme", env="prod"), 0, [audit(verb, KEY, "deny"), error(LOCKED)]))
     assert book.said == f"{CANDIDATES[0]} is locked"
-    assert book.hint == f"agentkeys unlock --for ana --env prod --key {KEY}"
+    assert book.hint == f"agentkeys unlock --for ana --org acme --env prod --key {KEY}"
 
 
 @pytest.mark.parametrize("verb", ["get", "exec"])
@@ -71,7 +71,7 @@ def test_before_the_first_unlock_the_client_is_left_to_judge() -> None:
     refusal = [audit("get", KEY, "deny"), error(LOCKED, *CANDIDATES)]
     book.play((ask("get", key=KEY, org="acme", env="prod"), 0, refusal))
     assert "nothing was unlocked for ana yet" in book.said
-    assert book.hint == "agentkeys unlock --for ana --env prod"
+    assert book.hint == "agentkeys unlock --for ana --org acme --env prod"
 
 
 def test_a_value_is_any_bytes() -> None:
