@@ -175,7 +175,8 @@ class Holdings:
                         left_out.append((slug, self._not_held(slug)))
                     break
         if not found and not left_out:
-            raise Locked(f"nothing is unlocked for {self.owner} in env {env}", self.unlock_hint(f"{org}.{env}.", named=False))
+            hint = self.unlock_hint(f"{org}.{env}.", named=False)
+            raise Locked(f"nothing is unlocked for {self.owner} in env {env}", hint)
         return found
 
     def _not_held(self, slug: str) -> AgentkeysError:
