@@ -69,10 +69,13 @@ def home(env: "dict[bytes, bytes]") -> str:
 def require_own_home(root: str) -> None:
     """Refuse another user's home: under `sudo -E` we would leave root's files in it and read its secrets.
 
-    Raises Denied when `root`, or its parent while it doesn't exist yet, belongs to another uid.
+    Raises Denied when `root`, or its parent while it doesn't exist yet, belongs to another uid; so does one that lies
+    behind a directory of another uid's which we may not enter: it isn't missing, and `init` is no way out.
     """
     try:
         owner = posix.stat(root).st_uid
+    except PermissionError:
+        owner = _owner_of_way(root)
     except OSError:
         try:
             owner = posix.stat(root[: root.rfind("/")] or "/").st_uid
@@ -85,6 +88,17 @@ def require_own_home(root: str) -> None:
             f"{root} belongs to uid {owner}, and this is uid {posix.geteuid()}",
             f"sudo -u '#{owner}' -H agentkeys status",
         )
+
+
+def _owner_of_way(path: str) -> int:
+    """Who owns the deepest directory above `path` that we can look at, the one that lets us in no further."""
+    while path != "/":
+        path = path[: path.rfind("/")] or "/"
+        try:
+            return posix.stat(path).st_uid
+        except OSError:
+            continue
+    return posix.geteuid()
 
 
 def config_file(env: "dict[bytes, bytes]") -> str:

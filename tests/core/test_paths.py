@@ -146,6 +146,21 @@ def test_a_home_of_roots_is_refused_to_others(monkeypatch: pytest.MonkeyPatch) -
         paths.require_own_home("/usr")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody who may not enter")
+@pytest.mark.parametrize("deeper", ["", "/.agentkeys", "/a/b/.agentkeys"])
+def test_a_home_behind_another_users_door_is_theirs(deeper: str, tmp_path: Path) -> None:
+    """`su -p` keeps HOME=/root, 0700: what we can't look at isn't missing."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    before = os.geteuid()
+    os.seteuid(UID)
+    try:
+        with pytest.raises(Denied, match="belongs to uid 0"):
+            paths.require_own_home(f"{home}/x{deeper}")
+    finally:
+        os.seteuid(before)
+
+
 # --- the config file -----------------------------------------------------------------------------------------
 
 CONFIGS: list[tuple[Env, str]] = [
