@@ -88,8 +88,10 @@ Rows 1 to 35 are `agentkeys agent`, 75 to 82 `exec`, 87 to 90 what is around the
         agent/test_command.py::test_a_command_that_is_not_there_row_28
     29 of one that dies of a signal: 128 and its number
         agent/test_command.py::test_a_signal_is_the_commands_own_row_29
-    30 socket activation
-        left out: LISTEN_FDS is a later change
+    30 socket activation: a right pair serves, anything else is refused; TERM is exit 0
+        agent/test_activation.py::test_the_socket_is_served_and_announced
+        agent/test_activation.py::test_what_is_not_plainly_ours_is_refused
+        agent/test_activation.py::test_sigterm_ends_it_with_0_and_leaves_the_path
     31 after its time a key is refused and wiped; so is everything after the idle limit
         agent/test_expiry.py::test_a_key_expires_by_itself
         core/test_agent_time.py::test_each_tick_takes_what_is_due_and_sets_the_next
