@@ -25,6 +25,8 @@ PROBE_SECONDS = 2.0
 PROMPT_SECONDS = 60.0
 """For the one call that may open a dialog."""
 
+FILES_HINT = "AGENTKEYS_SESSION_STORE=file keeps to files"
+
 SOME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.@ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 MAX_ACCOUNT = 200
 """Characters of a slot's name: owner, wallet or slug, with room."""
@@ -42,9 +44,7 @@ def deadline(seconds: float) -> Iterator[None]:
     """Raise TimedOut out of whatever the body waits for. A worker has one thread, so SIGALRM reaches it."""
 
     def late(_number: int, _frame: FrameType | None) -> None:
-        raise TimedOut(
-            f"the keychain didn't answer within {seconds:g} s", "AGENTKEYS_SESSION_STORE=file keeps to files"
-        )
+        raise TimedOut(f"the keychain didn't answer within {seconds:g} s", FILES_HINT)
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -53,6 +53,19 @@ def deadline(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+class Probe:
+    """What a keychain looks like from outside."""
+
+    def __init__(self, state: str, program: str = "", pid: int = 0) -> None:
+        self.state = state
+        """`ready`, `locked`, `absent`; `empty`: it answers and has no keychain by default yet; `asleep`: the first
+        use starts it; `silent`: it doesn't answer within PROBE_SECONDS."""
+        self.program = program
+        """The name of the program behind it, or empty."""
+        self.pid = pid
+        """Its process, or 0."""
 
 
 class Keychain(abc.ABC):
@@ -82,6 +95,10 @@ class Keychain(abc.ABC):
     @abc.abstractmethod
     def state(self) -> str:
         """`ready`, `locked` or `absent`, asking nobody. Raises TimedOut for one that hangs."""
+
+    def probe(self) -> Probe:
+        """How it stands, and what it is, within PROBE_SECONDS; asks nobody and starts nothing."""
+        return Probe(self.state())
 
 
 def open_keychain() -> Keychain:

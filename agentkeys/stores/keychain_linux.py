@@ -8,17 +8,23 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agentkeys.errors import VaultFault
+from agentkeys import paths
+from agentkeys.errors import TimedOut, VaultFault
 from agentkeys.stores.keychain import (
+    FILES_HINT,
     PROBE_SECONDS,
     PROMPT_SECONDS,
     SERVICE,
     Keychain,
+    Probe,
     check_account,
     deadline,
     locked,
     read_back,
 )
+
+SECRETS = "org.freedesktop.secrets"
+"""The well-known name on the bus of whatever keeps secrets."""
 
 NO_COLLECTION = "/"
 """What ReadAlias answers when no default collection exists (Secret Service API, 0.2)."""
@@ -29,7 +35,7 @@ class SecretService(Keychain):
 
     def state(self) -> str:
         """See Keychain."""
-        if not os.environ.get("DBUS_SESSION_BUS_ADDRESS") and not os.path.exists(f"/run/user/{os.geteuid()}/bus"):
+        if not _has_bus():
             return "absent"
         try:
             with _service(PROBE_SECONDS) as (connection, path):
@@ -38,6 +44,20 @@ class SecretService(Keychain):
                 return "locked" if _collection(connection, path).is_locked() else "ready"
         except VaultFault:
             return "absent"
+
+    def probe(self) -> Probe:
+        """See Keychain. Only the bus itself is asked, until it is known that the service runs."""
+        found = Probe("absent")
+        if not _has_bus():
+            return found
+        try:
+            with _bus(PROBE_SECONDS) as connection:
+                _probe(found, connection)
+        except TimedOut:
+            found.state = "silent"
+        except VaultFault:
+            found.state = "absent"
+        return found
 
     def read(self, account: str) -> bytes | None:
         """See Keychain."""
@@ -88,33 +108,83 @@ class SecretService(Keychain):
             return not _collection(connection, path).unlock()
 
 
+def _has_bus() -> bool:
+    return bool(os.environ.get("DBUS_SESSION_BUS_ADDRESS")) or os.path.exists(f"/run/user/{os.geteuid()}/bus")
+
+
+def _probe(found: Probe, connection: object) -> None:
+    """Fill in `found`, as far as it comes. Raises TimedOut, VaultFault."""
+    owner = _ask_bus(connection, "GetNameOwner", "s", SECRETS)
+    if owner is None:
+        startable = _ask_bus(connection, "ListActivatableNames") or []
+        found.state = "asleep" if SECRETS in startable else "absent"
+        return
+    found.pid = _ask_bus(connection, "GetConnectionUnixProcessID", "s", owner) or 0
+    found.program = _program(found.pid)
+    path = _default_collection(connection)
+    if path == NO_COLLECTION:
+        found.state = "empty"
+    else:
+        found.state = "locked" if _collection(connection, path).is_locked() else "ready"
+
+
+def _ask_bus(bus, method: str, signature: "str | None" = None, *words: str):  # type: ignore[no-untyped-def]  # jeepney's
+    """The answer of the bus itself (D-Bus specification, org.freedesktop.DBus), or None when it is an error."""
+    from jeepney import DBusAddress, MessageType, new_method_call
+
+    address = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
+    reply = bus.send_and_get_reply(new_method_call(address, method, signature, words))
+    return None if reply.header.message_type == MessageType.error else reply.body[0]
+
+
+def _program(pid: int) -> str:
+    """The name of a process's program, or empty where it can't be seen."""
+    first = paths.read_small(f"/proc/{pid}/cmdline").partition(b"\0")[0] if pid else b""
+    return first.rpartition(b"/")[2].decode("utf-8", "replace")
+
+
 @contextmanager
 def _service(seconds: float) -> "Iterator[tuple[object, str]]":
     """(connection, path of the default collection), all within `seconds`.
 
-    Raises VaultFault when there is no service; D-Bus's own texts stay out of the message.
+    Raises VaultFault when there is no service, TimedOut.
     """
+    with _bus(seconds) as connection:
+        yield connection, _default_collection(connection)
+
+
+@contextmanager
+def _bus(seconds: float) -> "Iterator[object]":
+    """A connection to the session's bus, for so long. Raises VaultFault, without D-Bus's own texts, and TimedOut."""
     import secretstorage
     from jeepney import DBusErrorResponse
-    from secretstorage.util import DBusAddressWrapper
 
     with deadline(seconds):
         try:
             connection = secretstorage.dbus_init()
+        except TimeoutError:  # jeepney's own, for a bus that doesn't say hello within a second
+            raise TimedOut("the session's D-Bus doesn't answer", FILES_HINT) from None
         except (secretstorage.SecretServiceNotAvailableException, OSError, KeyError):
             raise _no_service() from None
         try:
-            service = DBusAddressWrapper("/org/freedesktop/secrets", "org.freedesktop.Secret.Service", connection)
-            (path,) = service.call("ReadAlias", "s", "default")
-            yield connection, path
+            yield connection
         except (secretstorage.SecretStorageException, DBusErrorResponse, OSError):
             raise _no_service() from None
         finally:
             connection.close()
 
 
+def _default_collection(connection: object) -> str:
+    """The path of the default collection, or NO_COLLECTION."""
+    from secretstorage.util import DBusAddressWrapper
+
+    service = DBusAddressWrapper("/org/freedesktop/secrets", "org.freedesktop.Secret.Service", connection)
+    (path,) = service.call("ReadAlias", "s", "default")
+    return str(path)
+
+
 def _no_service() -> VaultFault:
-    return VaultFault("no keychain answers on this session's D-Bus", "AGENTKEYS_SESSION_STORE=file keeps to files")
+    return VaultFault("no keychain answers on this session's D-Bus", FILES_HINT)
 
 
 def _collection(connection: object, path: str):  # type: ignore[no-untyped-def]  # secretstorage's own type

@@ -5,6 +5,7 @@ from agentkeys.stores.keychain import (
     PROMPT_SECONDS,
     SERVICE,
     Keychain,
+    Probe,
     check_account,
     deadline,
     from_text,
@@ -20,6 +21,10 @@ class MacKeychain(Keychain):
     def state(self) -> str:
         """See Keychain. The login keychain is there on every Mac; whether it is open only a call tells."""
         return "ready"
+
+    def probe(self) -> Probe:
+        """See Keychain."""
+        return Probe(self.state(), "the login keychain")
 
     def read(self, account: str) -> bytes | None:
         """See Keychain."""

@@ -86,6 +86,10 @@ def _work(message: bytes) -> bytes:
         from agentkeys.worker import unlock_job
 
         return jobs.encode("ok", unlock_job.unlock(job))
+    if job.name in ("probe", "inspect"):
+        from agentkeys.worker import probe_jobs
+
+        return jobs.encode("ok", {"probe": probe_jobs.probe, "inspect": probe_jobs.inspect}[job.name](job))
     from agentkeys.worker import rack_jobs
 
     run = {
