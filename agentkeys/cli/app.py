@@ -26,6 +26,7 @@ FAMILIES = {
     "recipient": "owners",
     "restore": "owners",
     "setup": "operator",
+    "doctor": "doctor",
 }
 
 STDOUT_TROUBLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
@@ -58,6 +59,7 @@ owners
   restore    open the rack with a backup identity, or an older copy of it
 
 operator
+  doctor             what is wrong between you and your keys, and what mends it
   setup launcher     write a launcher that starts faster and ignores PYTHON* variables
 
 owners     --for seaturtle, else $AGENTKEYS_OWNER, else human
