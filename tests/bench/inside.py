@@ -22,7 +22,7 @@ from agentkeys.core.manifest import KeyRecord
 from agentkeys.stores import atomic
 from agentkeys.stores.rack import open_rack
 from agentkeys.vaults import open_vault, os_secure
-from agentkeys.worker import job, owner_jobs, rack_jobs
+from agentkeys.worker import job, owner_jobs, rack_jobs, unlock_job
 
 Fields = list[tuple[str, bytes | str]]
 
@@ -73,7 +73,7 @@ def unlock(*pairs: str) -> None:
     """Unlock everything of each owner into its agent."""
     for pair in pairs:
         owner, _, socket = pair.partition("=")
-        rack_jobs.unlock(read(unlock_request(owner, socket)))
+        unlock_job.unlock(read(unlock_request(owner, socket)))
 
 
 def jobs(owner: str, socket: str, directory: str) -> None:
@@ -94,7 +94,7 @@ def time_unlock(owner: str, socket: str) -> None:
     request = unlock_request(owner, socket)
     gc.disable()  # as a worker does
     start = time.perf_counter_ns()
-    job.encode("ok", rack_jobs.unlock(read(request)))
+    job.encode("ok", unlock_job.unlock(read(request)))
     print(time.perf_counter_ns() - start)
 
 
