@@ -1,8 +1,10 @@
 # Developer tasks, one verb each. `make demo` needs a Python and nothing else; the others set up what they need under
-# .venvs/, and again only when pyproject.toml changed. PYTHONS="3.12" narrows test, TESTFLAGS="-k wire" goes to pytest.
+# .venvs/, and again only when pyproject.toml changed. PYTHONS="3.12" narrows test and bench, TESTFLAGS="-k wire" goes to
+# pytest, BENCHFLAGS="2 --quick" to the benchmark.
 .SUFFIXES:
 
 TESTFLAGS =
+BENCHFLAGS =
 # The CPythons to test, oldest first. Asked when used: `make test` may have to install one.
 VERSIONS = $(eval VERSIONS := $(shell .ci/pythons))$(VERSIONS)
 OLDEST = $(firstword $(VERSIONS) none)
@@ -37,8 +39,12 @@ lint: .venvs/lint/installed ## style, types, import contracts, shell scripts, ma
 		{print; bad = 1} END {exit bad}'
 
 .PHONY: bench
-bench: .venvs/$(OLDEST)/installed .venvs/bench/installed ## the budgets, from a wheel in a clean venv
-	AGENTKEYS_BENCH_VENV="$(CURDIR)/.venvs/bench" .venvs/$(OLDEST)/bin/python -m tests.bench
+bench: .venvs/$(OLDEST)/installed $(VERSIONS:%=.venvs/bench-%/installed) ## the budgets, on each CPython, from a wheel
+	@failed=; for version in $(VERSIONS); do \
+		echo "== CPython $$version"; \
+		AGENTKEYS_BENCH_VENV="$(CURDIR)/.venvs/bench-$$version" .venvs/$(OLDEST)/bin/python -m tests.bench $(BENCHFLAGS) \
+			|| failed="$$failed $$version"; \
+	done; test -z "$$failed" || { echo "over budget on CPython$$failed" >&2; exit 1; }
 
 .PHONY: soak
 soak: .venvs/$(OLDEST)/installed ## the tests that run for many minutes
@@ -92,12 +98,12 @@ tested:
 		cd .venvs/age-vectors && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && touch installed; \
 	else echo "no npm here: the published age vectors aren't tested" >&2; fi
 
-.venvs/bench/installed: $(SHIPPED)
-	@echo "making .venvs/bench"
-	@$$(.ci/pythons $(OLDEST)) -m venv --clear .venvs/bench
-	@.venvs/bench/bin/python -m pip install --quiet --upgrade pip
-	@.venvs/bench/bin/python -m pip wheel --quiet --no-deps --wheel-dir .venvs/bench/wheel .
-	@.venvs/bench/bin/python -m pip install --quiet .venvs/bench/wheel/*.whl
+.venvs/bench-%/installed: $(SHIPPED)
+	@echo "making .venvs/bench-$*"
+	@$$(.ci/pythons $*) -m venv --clear .venvs/bench-$*
+	@.venvs/bench-$*/bin/python -m pip install --quiet --upgrade pip
+	@.venvs/bench-$*/bin/python -m pip wheel --quiet --no-deps --wheel-dir .venvs/bench-$*/wheel .
+	@.venvs/bench-$*/bin/python -m pip install --quiet .venvs/bench-$*/wheel/*.whl
 	@touch $@
 
 .venv-demo/installed: $(SHIPPED)

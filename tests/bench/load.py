@@ -1,12 +1,14 @@
-"""The load on two servers in turn, run by a bare `python -IS` on a CPU of its choice: the same loop for both.
+"""The load on two servers in turn, run by a bare `python -IS` on a CPU of its choice: the same loop for all.
 
-Both protocols frame a message by a u32 length, so nothing here knows which server it asks. What the loop itself takes
-is measured against a socket that answers at once, and taken off one connection's figures: it would draw every ratio
-towards 1. A job is JSON on stdin, the answer JSON on stdout: for each server and round the latencies' p50 and p99 in
-µs, and requests per second.
+ssh-agent and agentkeys both frame a message by a u32 length; gpg-agent's Assuan ends one by a line that begins with OK
+(`lines`). The clock runs over neither: a reply is so many bytes. What the loop itself takes is measured against a
+socket that answers at once, and taken off one connection's figures: it would draw every ratio towards 1. A job is
+JSON on stdin, the answer JSON on stdout: for each server and round the latencies' p50 and p99 in µs, and the rate, in
+requests per second.
 
     {"mode": "warm" | "fresh" | "many", "cpu": 0 or null, "rounds": 30, "requests": 2000, "connections": 1,
-     "servers": [{"path": …, "hello": hex, "request": hex, "skip": messages before the first reply}, …]}
+     "servers": [{"path": …, "hello": hex, "request": hex, "lines": false,
+                  "skip": messages before the first reply}, …]}
 """
 
 import json
@@ -36,6 +38,7 @@ class Server:
         self.hello = bytes.fromhex(facts["hello"])
         self.request = bytes.fromhex(facts["request"])
         self.skip = facts["skip"]
+        self.lines = facts["lines"]
         self.size = 0
         """Bytes of one reply."""
 
@@ -45,13 +48,18 @@ class Server:
         sock.connect(self.path)
         sock.sendall(self.hello + self.request)
         for _ in range(self.skip):
-            read_message(sock)
-        self.size = len(read_message(sock))
+            read_message(self, sock)
+        self.size = len(read_message(self, sock))
         return sock
 
 
-def read_message(sock: Socket) -> bytes:
-    """One message with its length; exact, for the set-up."""
+def read_message(server: Server, sock: Socket) -> bytes:
+    """One whole message; exact, for the set-up."""
+    if server.lines:
+        text = b""
+        while text[-1:] != b"\n" or not text[:-1].rpartition(b"\n")[2].startswith(b"OK"):
+            text += read_exactly(sock, 1)
+        return text
     head = read_exactly(sock, 4)
     return head + read_exactly(sock, int.from_bytes(head, "big"))
 
@@ -114,7 +122,7 @@ def len_of_hello(server: Server) -> int:
     sock = Socket(AF_UNIX, SOCK_STREAM)
     sock.connect(server.path)
     sock.sendall(server.hello + server.request)
-    size = len(read_message(sock))
+    size = len(read_message(server, sock))
     sock.close()
     return size
 

@@ -8,6 +8,7 @@ import resource
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,7 @@ class Place:
         self._children: list[subprocess.Popen[bytes]] = []
         self._agents: dict[str, Daemon] = {}
         self._ssh_keys: list[str] = []
+        self._gpg_agent: Daemon | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -115,6 +117,11 @@ class Place:
             done.check_returncode()
         return done.stdout
 
+    def succeeds(self, *argv: str, stdin: bytes, env: dict[str, str]) -> bool:
+        """Whether a program ends with 0; what it says doesn't matter."""
+        done = subprocess.run(argv, input=stdin, capture_output=True, env=env, cwd=self.home, timeout=TIMEOUT)
+        return done.returncode == 0
+
     def agentkeys(self, *args: str, stdin: bytes = b"") -> bytes:
         """Run the console script."""
         return self.run(self.script, *args, stdin=stdin)
@@ -131,11 +138,18 @@ class Place:
         """Where the installed package lies."""
         return Path(self.run(self.python, "-Ic", "import agentkeys; print(agentkeys.__path__[0])").decode().strip())
 
-    def start(self, argv: Sequence[str]) -> "subprocess.Popen[bytes]":
-        """Start a program in the background; it ends with the place."""
+    def start(
+        self, argv: Sequence[str], env: dict[str, str] | None = None, given: bytes = b""
+    ) -> "subprocess.Popen[bytes]":
+        """Start a program in the background, with `given` as its whole input; it ends with the place."""
         null = subprocess.DEVNULL
-        child = subprocess.Popen(argv, env=self.env, cwd=self.home, stdin=null, stdout=null, stderr=null)
+        child = subprocess.Popen(
+            argv, env=env or self.env, cwd=self.home, stdin=subprocess.PIPE, stdout=null, stderr=null
+        )
         self._children.append(child)
+        assert child.stdin
+        with child.stdin:
+            child.stdin.write(given)
         return child
 
     def end_child(self, child: "subprocess.Popen[bytes]") -> None:
@@ -180,6 +194,24 @@ class Place:
         self.run(need("ssh-add"), "-q", *self.ssh_keys(), env=env)
         return Daemon(child.pid, path)
 
+    @property
+    def gpg_env(self) -> dict[str, str]:
+        """All that a measured program is told that uses GnuPG."""
+        return {**self.env, "GNUPGHOME": str(self.directory / "gpg")}
+
+    def start_gpg_agent(self) -> Daemon:
+        """A gpg-agent, started once, that has the key `bench`, which no passphrase protects."""
+        if self._gpg_agent is None:
+            gpg, conf, env = need("gpg"), need("gpgconf"), self.gpg_env
+            (self.directory / "gpg").mkdir(mode=0o700)
+            self.at_end.callback(self.run, conf, "--kill", "gpg-agent", env=env)
+            batch = [gpg, "--batch", "--quiet", "--passphrase", "", "--quick-gen-key"]
+            self.run(*batch, "bench", "future-default", "default", "never", env=env)
+            path = self.run(conf, "--list-dirs", "agent-socket", env=env).decode().strip()
+            pid = self.run(need("gpg-connect-agent"), "GETINFO pid", "/bye", env=env).split()[1]
+            self._gpg_agent = Daemon(int(pid), path)
+        return self._gpg_agent
+
     def ssh_keys(self) -> list[str]:
         """KEYS private keys without passphrase, made once."""
         if not self._ssh_keys:
@@ -199,11 +231,13 @@ def need(program: str) -> str:
 
 
 def wait_for(path: Path, seconds: float = 5.0) -> None:
-    """Wait until `path` is there. Raises TimeoutError."""
+    """Wait until somebody listens at `path`; a socket is there a moment earlier. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
-    while not path.exists():
+    while True:
+        with socket.socket(socket.AF_UNIX) as caller, suppress(OSError):
+            return caller.connect(str(path))
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{path} didn't appear")
+            raise TimeoutError(f"nobody listens at {path}")
         time.sleep(0.005)
 
 

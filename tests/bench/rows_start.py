@@ -96,6 +96,7 @@ def other_verbs(place: Place, quick: bool) -> Findings:
     value.write_bytes(b"value")
     verbs = {
         "--help": Command([place.script, "--help"], place.env),
+        "lock": Command([place.script, "lock", "--for", place.idle_owner], place.env),
         "list --help": Command([place.script, "list", "--help"], place.env),
         "list": Command([place.script, "list", "--for", place.owner], place.env),
         "set": Command([place.script, "set", "CHANGED", "--for", place.owner], place.env, stdin=str(value)),
