@@ -322,7 +322,14 @@ def inventory_marker(root: str, owner: str, slug: str) -> str:
     key = read_small(install_key(root))
     if len(key) != 32:
         return ""
-    return f"{inventory_dir(root, owner)}/{digest(slug.encode('utf-8'), MARKER_SIZE, key)}"
+    return f"{inventory_dir(root, owner)}/{marker_names(key, [slug])[0]}"
+
+
+def marker_names(key: bytes, slugs: "list[str]") -> "list[str]":
+    """The names of the markers of `slugs`, under the 32 bytes of the install key."""
+    from _blake2 import blake2b  # see digest()
+
+    return [blake2b(slug.encode(), digest_size=MARKER_SIZE, key=key).hexdigest() for slug in slugs]
 
 
 def exists(path: str) -> bool:

@@ -46,7 +46,8 @@ def slugs(value: bytes) -> "list[str]":
     The worker, which knows the rack, has checked the rest; at 10,000 keys each microsecond here is 10 ms.
     """
     found = value.translate(None, _SLUG_BYTES) == b"" and value.decode("ascii").split("\n")
-    if not found or any(slug.count(".") != 2 or len(slug) > MAX_SLUG for slug in found):
+    # map() over C functions alone takes a third of what a loop does; the second string is a dot for each slug.
+    if not found or set(map(str.count, found, "." * len(found))) != {2} or max(map(len, found)) > MAX_SLUG:
         raise UsageFault("not a slug")
     return found
 
@@ -63,4 +64,4 @@ def sizes(value: bytes) -> "list[int]":
     words = value.split(b" ")
     if b"" in words or not b"".join(words).isdigit() or max(map(len, words)) > 9:
         raise UsageFault("not a list of sizes")
-    return [int(word) for word in words]
+    return list(map(int, words))

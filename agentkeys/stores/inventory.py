@@ -47,7 +47,7 @@ def reconcile(root: str, owner: str, slugs: "list[str]") -> None:
     if len(found) == len(slugs) and len(slugs) > RECONCILE_ALL:
         return
     key = paths.read_small(paths.install_key(root))
-    wanted = {paths.digest(slug.encode(), paths.MARKER_SIZE, key) for slug in slugs}
+    wanted = set(paths.marker_names(key, slugs))
     if wanted == found:
         return
     atomic.make_private_dir(directory)

@@ -9,7 +9,6 @@ password opens a prompt; macOS through keyring's own backend class (written from
 
 import abc
 import base64
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +41,7 @@ def check_account(account: str) -> str:
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
     """Raise TimedOut out of whatever the body waits for. A worker has one thread, so SIGALRM reaches it."""
+    import signal  # its enums take half a millisecond, and most owners have no keychain
 
     def late(_number: int, _frame: FrameType | None) -> None:
         raise TimedOut(f"the keychain didn't answer within {seconds:g} s", FILES_HINT)

@@ -1,7 +1,6 @@
 """When a credential's issuer ends it: what `set --expires-in` and `--expires-at` say, and how much of that is left."""
 
 import time
-from datetime import UTC, datetime
 
 from agentkeys.core import refs
 from agentkeys.core.manifest import KeyRecord
@@ -23,6 +22,8 @@ def of_job(job: Job) -> str | None:
         return _show(time.time() + seconds)
     if not text:
         return None
+    from datetime import UTC, datetime  # a millisecond at each unlock, and few credentials end
+
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -39,6 +40,8 @@ def seconds_left(record: KeyRecord) -> int | None:
     """Seconds until the credential ends, 0 when it has; None when that isn't known."""
     if record.expires is None:
         return None
+    from datetime import datetime
+
     return max(0, int(datetime.fromisoformat(record.expires).timestamp() - time.time()))
 
 

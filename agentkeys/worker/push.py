@@ -27,21 +27,22 @@ def add(connection: client.Connection, groups: Groups, values: "dict[str, bytes]
     """Send each group's slugs and values, BATCH bytes at a time."""
     for (vault, grade, ttl), slugs in groups.items():
         facts = (b"vault", vault.encode("ascii"), b"grade", grade.encode("ascii"), b"ttl", b"%d" % ttl)
+        rows = [values[slug] for slug in slugs]
+        sizes = list(map(len, rows))
         start = size = 0
         for at, slug in enumerate(slugs):
-            more = len(slug) + len(values[slug]) + 8
+            more = len(slug) + sizes[at] + 8
             if size and size + more > BATCH:
-                connection.ask(b"unlock-add", *facts, *_batch(slugs[start:at], values), secret=True)
+                connection.ask(b"unlock-add", *facts, *_batch(slugs, sizes, rows, start, at), secret=True)
                 start, size = at, 0
             size += more
-        connection.ask(b"unlock-add", *facts, *_batch(slugs[start:], values), secret=True)
+        connection.ask(b"unlock-add", *facts, *_batch(slugs, sizes, rows, start, len(slugs)), secret=True)
 
 
-def _batch(slugs: "list[str]", values: "dict[str, bytes]") -> "tuple[bytes, ...]":
+def _batch(slugs: "list[str]", sizes: "list[int]", rows: "list[bytes]", start: int, end: int) -> "tuple[bytes, ...]":
     """The fields of one unlock-add that hold the slugs and values themselves."""
-    rows = [values[slug] for slug in slugs]
-    sizes = b" ".join([b"%d" % len(row) for row in rows])
-    return (b"slugs", lines(slugs), b"sizes", sizes, b"values", b"".join(rows))
+    lengths = " ".join(map(str, sizes[start:end])).encode("ascii")
+    return (b"slugs", lines(slugs[start:end]), b"sizes", lengths, b"values", b"".join(rows[start:end]))
 
 
 def lines(slugs: "list[str]") -> bytes:

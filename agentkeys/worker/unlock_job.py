@@ -48,9 +48,10 @@ class Unlocking:
 
     def gather(self, slugs: "list[str]") -> None:
         """Read what may be brought of `slugs`. Raises the fault when that is nothing, and something failed."""
-        by_vault: dict[str, list[str]] = {}
+        keys = self.manifest.keys
+        by_vault: dict[str, list[str]] = {vault: [] for vault in {keys[slug].vault for slug in slugs}}
         for slug in slugs:
-            by_vault.setdefault(self.manifest.keys[slug].vault, []).append(slug)
+            by_vault[keys[slug].vault].append(slug)
         for name in sorted(by_vault):
             self._gather(name, self._permitted(name, by_vault[name]))
         if self.settings.block_dangerous:
@@ -60,10 +61,13 @@ class Unlocking:
 
     def _permitted(self, vault: str, slugs: "list[str]") -> "list[str]":
         """Those of `slugs` that time and the operator's rules allow."""
-        permitted = []
         picky = self.settings.minimum != grades.WORST
+        keys = self.manifest.keys
+        if not picky and all(keys[slug].expires is None for slug in slugs):
+            return slugs
+        permitted = []
         for slug in slugs:
-            record = self.manifest.keys[slug]
+            record = keys[slug]
             if record.expires is not None and not expiry.seconds_left(record):
                 self.undone[slug] = (EXPIRED, f"its issuer ended it at {record.expires}")
             elif picky and not grades.meets(self._grade(vault, slug), self.settings.minimum):
@@ -128,11 +132,18 @@ class Unlocking:
         """What is brought, by vault, grade and time to live, which nearly all have in common."""
         usual = min(self.asked or refs.DEFAULT_TTL, self.longest)
         groups: push.Groups = {}
+        plain: dict[str, list[str]] = {}
+        keys, sudo = self.manifest.keys, times.SUDO_PART
         for slug in self.values:
-            record = self.manifest.keys[slug]
-            plain = record.max_ttl is None and record.expires is None and times.SUDO_PART not in slug
-            ttl = usual if plain else self._time(slug)
-            groups.setdefault((record.vault, self._grade(record.vault, slug), ttl), []).append(slug)
+            record = keys[slug]
+            if record.max_ttl is None and record.expires is None and sudo not in slug:
+                if record.vault not in plain:
+                    group = (record.vault, self._grade(record.vault, slug), usual)
+                    plain[record.vault] = groups.setdefault(group, [])
+                plain[record.vault].append(slug)
+            else:
+                group = (record.vault, self._grade(record.vault, slug), self._time(slug))
+                groups.setdefault(group, []).append(slug)
         return groups
 
     def push(self, connection: client.Connection) -> Rows:
