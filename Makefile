@@ -39,7 +39,12 @@ lint: .venvs/lint/installed ## style, types, import contracts, shell scripts, ma
 		{print; bad = 1} END {exit bad}'
 
 .PHONY: bench
-bench: .venvs/$(OLDEST)/installed $(VERSIONS:%=.venvs/bench-%/installed) ## the budgets, on each CPython, from a wheel
+bench: ## the budgets, on each CPython that is here, from a wheel, beside other programs
+	@.ci/install-debian
+	@$(MAKE) --no-print-directory measured
+
+.PHONY: measured
+measured: .venvs/$(OLDEST)/installed $(VERSIONS:%=.venvs/bench-%/installed)
 	@failed=; for version in $(VERSIONS); do \
 		echo "== CPython $$version"; \
 		AGENTKEYS_BENCH_VENV="$(CURDIR)/.venvs/bench-$$version" .venvs/$(OLDEST)/bin/python -m tests.bench $(BENCHFLAGS) \
