@@ -1,5 +1,6 @@
 """The fixtures keep what they promise; the security tests stand on them."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.support.canary import found_in
 from tests.support.homes import Home
 from tests.support.plugin import Plant, Run
 from tests.support.runner import Runner
+from tests.support.tables import check_table
 from tests.support.uids import User
 
 LINGER = """
@@ -90,3 +92,21 @@ def test_another_user_is_another_user(other_user: User, public_venv: Path, home:
     assert other_user.run("/bin/sh", "-c", "touch $HOME/mine $XDG_RUNTIME_DIR/mine", check=True).err == b""
     assert other_user.cli("--version", check=True).out.startswith(b"agentkeys ")
     assert other_user.run("/usr/bin/touch", public_venv / "mine").code != 0
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ("    1 a promise\n        ::test_no_such\n", "1: ::test_no_such"),
+        ("    1 a promise\n        arch/nowhere.py::test_a_home_is_isolated\n", "arch/nowhere.py"),
+        ("    1 a promise\n", "row 1 says nothing"),
+        ("    2 a promise\n        ::test_a_home_is_isolated\n", "assert "),
+        ("    1 a promise\n        ::test_a_home_is_isolated\n" * 2, "row 1 twice"),
+        ("", "assert "),
+    ],
+)
+def test_a_table_of_promises_does_not_rot(table: str, why: str) -> None:
+    """A test that was renamed, a row without one, a row too few or too many: each is noticed."""
+    check_table(__file__, "    1 a promise\n        arch/test_fixtures.py::test_a_home_is_isolated\n", [1])
+    with pytest.raises(AssertionError, match=re.escape(why)):
+        check_table(__file__, table, [1])
