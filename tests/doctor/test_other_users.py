@@ -37,12 +37,14 @@ def test_in_another_users_home_it_says_so_and_looks_at_nothing(
 ) -> None:
     """The `sudo agentkeys` trap: an error with the right command, and nothing of what is wrong inside is told."""
     (theirs.root / "identity" / "human.key").chmod(0o644)
+    before = {(path, path.lstat().st_mtime_ns, path.lstat().st_uid) for path in theirs.home.path.rglob("*")}
     env: dict[str, str | None] = {"HOME": str(other_user.home.path)}
     done = cli("doctor", "--json", env=env)
     rows = {row["name"]: row for row in done.json()["findings"]}
     assert done.code == 1
     assert rows["home-foreign"]["severity"] == "error"
     assert f"uid {other_user.uid}" in rows["home-foreign"]["what"]
+    assert {(path, path.lstat().st_mtime_ns, path.lstat().st_uid) for path in theirs.home.path.rglob("*")} == before
     assert not {row["check"] for row in rows.values()} & {"files", "names", "racks", "audit", "leftovers", "agents"}
     sudo = tmp_path / "sudo"
     sudo.write_text(SUDO.format(home=shlex.quote(str(other_user.home.path)), runtime=other_user.home.runtime))
