@@ -161,8 +161,9 @@ def _require_open_keychain(root: str, card: Card) -> None:
     if state == "locked":
         raise locked("what is to be removed")
     if state == "absent" and values:
-        what = f"no keychain answers, and values of {card.owner} are in it; {ledger} lists them"
-        raise VaultFault(what, f"rm {ledger}")
+        raise VaultFault(
+            f"no keychain answers, and values of {card.owner} are in it; {ledger} lists them", f"rm {ledger}"
+        )
 
 
 def _stop_agents(root: str, owner: str) -> None:
