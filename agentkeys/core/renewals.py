@@ -42,15 +42,12 @@ class Renewals:
             return self.running
         raise Locked("this unlock isn't wanted any more: everything was relocked", "agentkeys unlock")
 
-    def committed(
-        self, request: bytes, slugs: "list[str]", deadlines: "list[int]", now: int, again: bool = False
-    ) -> None:
+    def committed(self, request: bytes, slugs: "list[str]", deadlines: "list[int]", now: int) -> None:
         """An unlock of `slugs` counts; `request` is what to repeat before the first of `deadlines`, or b"" for nothing.
 
-        A person's own unlock, not one that we did `again`, lifts what they withheld.
+        A person's own unlock lifts what they withheld; one that we asked for has none of that among its `slugs`.
         """
-        if not again:
-            self.withheld.difference_update(slugs)
+        self.withheld.difference_update(slugs)
         if request:
             self.due[request] = now + (min(deadlines) - now) * 9 // 10 if deadlines else now + RETRY_AT_MOST
 

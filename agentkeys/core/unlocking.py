@@ -134,7 +134,7 @@ def committed(state: AgentState, conn: int, now: int) -> "list[Effect]":
     gone, lost = state.holdings.bring(staged)
     slugs = [*staged.brought, *staged.kept]
     deadlines = [state.holdings.held[slug].deadline for slug in slugs if slug in state.holdings.held]
-    state.renewals.committed(staged.renew, slugs, deadlines, now, staged.again)
+    state.renewals.committed(staged.renew, slugs, deadlines, now)
     if not staged.again:
         state.last_use = now
     reply: list[bytes | bytearray | memoryview] = [b"ok"]
