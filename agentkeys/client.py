@@ -707,9 +707,26 @@ def exec_(options: Options) -> int:
 def _base_environment(environ: "dict[bytes, bytes]", clean: bool) -> "dict[bytes, bytes]":
     """The caller's environment without anything of ours; with `clean`, only KEPT_ENVIRONMENT and LC_*."""
     kept = {name: value for name, value in environ.items() if name[:10] != b"AGENTKEYS_"}
+    drop_coercion(kept)
     if clean:
         return {name: value for name, value in kept.items() if name in KEPT_ENVIRONMENT or name[:3] == b"LC_"}
     return kept
+
+
+def drop_coercion(environ: "dict[bytes, bytes]") -> None:
+    """Take out the LC_CTYPE that Python sets for itself in the C locale (PEP 538); a caller's own stays."""
+    if environ.get(b"LC_CTYPE") != b"C.UTF-8" or b"LC_ALL" in environ:
+        return
+    data = b"\0"
+    try:
+        fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+        while piece := posix.read(fd, RECEIVE):
+            data += piece
+        posix.close(fd)
+    except OSError:
+        return  # no /proc: it stays, and harms nobody
+    if b"\0LC_CTYPE=" not in data:
+        del environ[b"LC_CTYPE"]
 
 
 def find_program(command: "list[str]", path: bytes, verb: str = "exec") -> "tuple[bytes, list[bytes]]":

@@ -227,6 +227,7 @@ def _run_command(options: AgentOptions, root: str, owner: str, program: "tuple[b
     site = _site(options, root, owner)
     pid = start.start_private(site, watch=posix.getpid())
     environ = dict(posix.environ)
+    client.drop_coercion(environ)
     if options.unlock or options.auto_unlock:
         unlock(options, root, owner, site.socket)
         environ.pop(b"AGENTKEYS_IDENTITY", None)  # it has done its work: the command can use keys and open no rack

@@ -98,7 +98,7 @@ def lock(
         return all_agents.lock(root, name, as_json)
     chosen = prompt_hidden(f"passphrase to lock {name}'s agents with: ")
     if not chosen:
-        raise errors.UsageFault("an empty passphrase locks nothing", "agentkeys lock")
+        raise errors.UsageFault("an empty passphrase locks nothing", "agentkeys lock --passphrase")
     if prompt_hidden("the same again: ") != chosen:
         raise errors.UsageFault("the two passphrases differ", "agentkeys lock --passphrase")
     return all_agents.close(root, name, chosen, as_json)

@@ -116,7 +116,7 @@ def remove(who: Who = "", owner: o.Owner = "", yes: Yes = False) -> None:
     kept = "the ssh key stays" if card["via"] == "ssh" else "its identity goes too"
     client.note(f"lost for good: {count} keys of {name}, wallet {card['wallet']}; {kept}")
     if not yes and prompt(f"type {name} to remove it: ") != name:
-        raise UsageFault("nothing was removed", f"agentkeys owner remove {name} --yes")
+        raise UsageFault("nothing was removed")
     work("remove", [("home", root), ("owner", name)])
     o.say(f"removed owner {name}")
 
@@ -224,7 +224,7 @@ def restore(
     elif accept_older:
         client.note(f"an older rack of {chosen} brings back what was deleted and replaced since")
     if (identity or accept_older) and not yes and prompt("restore it? (yes/no) ") != "yes":
-        raise UsageFault("nothing was restored", f"agentkeys restore --for {chosen} --yes …")
+        raise UsageFault("nothing was restored", "type yes in full to go on")
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("via", via), ("pubkey", pubkey)]
     fields += [("identity-path", _absolute(identity))] if identity else []
     fields += [("plugin-identity", _absolute(plugin_identity))] if plugin_identity else []

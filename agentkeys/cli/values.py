@@ -29,7 +29,7 @@ def read_value(name: str, from_file: str, from_env: str) -> bytes:
     else:
         value = _without_echo_newline(name, _read_all(0))
     if not value:
-        raise UsageFault("the value is empty, so nothing is stored", f"agentkeys del {name}")
+        raise UsageFault("the value is empty, so nothing is stored", f"agentkeys set {name}")
     if len(value) > MAX_VALUE:
         raise UsageFault(
             "the value is over 1 MiB, so nothing is stored; keep the file elsewhere, and its key here",

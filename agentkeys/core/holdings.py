@@ -155,7 +155,8 @@ class Holdings:
     def resolve_all(self, org: str, env: str, left_out: "LeftOut | None" = None) -> "list[tuple[str, str, Held]]":
         """(slug, name, value) of everything that unlocks brought for `org` and @all in `env` and all; never sudo.
 
-        Raises Locked when one of them expired since, or nothing is held; with `left_out` an expired one goes there.
+        Raises Locked when one of them expired since, when a locked one hides it, or when nothing is held; with
+        `left_out` what isn't held goes there.
         """
         orgs, envs = (org, refs.ANY_ORG), (env, refs.ANY_ENV)
         names: dict[str, None] = {}
@@ -169,9 +170,9 @@ class Holdings:
                 if self.directory is not None and slug in self.directory:
                     if slug in self.held:
                         found.append((slug, name, self.held[slug]))
-                    elif slug in self.expired:
-                        if left_out is None:
-                            raise self._not_held(slug)
+                    elif left_out is None:
+                        raise self._not_held(slug)
+                    else:
                         left_out.append((slug, self._not_held(slug)))
                     break
         if not found and not left_out:

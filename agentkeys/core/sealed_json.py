@@ -15,7 +15,7 @@ import json
 from agentkeys.core import derive
 from agentkeys.errors import VaultFault
 
-RESTORE_HINT = "cp -a /your/backup/.agentkeys ~/"
+RESTORE_HINT = "agentkeys restore --help"
 """What is left when a file can't be trusted: nothing was changed, and only an untouched copy helps."""
 
 _MAC = b',\n  "mac": "'

@@ -105,5 +105,5 @@ def test_a_secret_in_argv_is_seen(registry: Registry) -> None:
     with ArgvWatch(registry.planted) as watch:
         subprocess.run(["sleep", "0.1"], check=True)
         subprocess.run(["sh", "-c", "sleep 0.1; :", value], check=True)
-    assert watch.sweeps > 5
+    assert watch.sweeps > 2
     assert watch.hits == [("TOKEN", "sh")]

@@ -40,7 +40,7 @@ def test_no_command_line_shows_a_value(seat: Seat, argv_watch: Callable[[], Argv
             seat.cli("exec", "--key", "GITHUB_TOKEN=OTHER", "--", "sh", "-c", "sleep 0.05; exit 3")
             seat.cli("exec", "--key", "GITHUB_TOKEN=LD_PRELOAD", "--", "true")
             seat.get("GITHUB_TOKEN", check=True)
-    assert watch.sweeps > 5
+    assert watch.sweeps > 2
     assert watch.hits == []
 
 
