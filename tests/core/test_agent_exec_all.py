@@ -111,7 +111,10 @@ def test_a_key_that_was_never_brought_is_left_out() -> None:
 def test_a_locked_key_that_hides_an_unlocked_one_keeps_back_all() -> None:
     """Neither the other credential in its place, nor a command without it."""
     book = Playbook().unlock_slugs({"@all.all.A": b"one", "@all.all.B": b"two"}, locked="acme.all.A")
-    book.play((ask("exec", org="acme"), 0, refused(LOCKED)), (ask("exec"), 0, given("@all.all.A @all.all.B", "A", "one", "B", "two")))
+    book.play(
+        (ask("exec", org="acme"), 0, refused(LOCKED)),
+        (ask("exec"), 0, given("@all.all.A @all.all.B", "A", "one", "B", "two")),
+    )
 
 
 def test_a_deleted_key_hinders_nobody() -> None:
