@@ -1,5 +1,6 @@
 """What an agent opens to the machine is one socket, closed to others from its first instant."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.agent.seat import Seat
+from tests.agent.seat import Seat, eventually
+
+LISTENING = 0x10000
+"""The flag of a listening socket in /proc/net/unix (__SO_ACCEPTCON, linux/net.h)."""
 
 WATCH = """
 import os, select, sys
@@ -29,11 +33,14 @@ def test_the_only_listener_is_the_path_socket(seat: Seat) -> None:
     """No TCP or UDP, no abstract name, one listening unix socket and it is the one that was printed."""
     process = seat.process
     assert process.net_connections("inet") == []
-    inodes = {os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{process.pid}/fd")}
+    inodes = set()
+    for fd in os.listdir(f"/proc/{process.pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the connection that unlocked may be closing just now
+            inodes.add(os.readlink(f"/proc/{process.pid}/fd/{fd}"))
     rows = [line.split() for line in Path(f"/proc/{process.pid}/net/unix").read_text().splitlines()[1:]]
     own = [row for row in rows if f"socket:[{row[6]}]" in inodes]
-    assert [row[7:] for row in own] == [[str(seat.socket)]]
-    assert int(own[0][3], 16) & 0x10000, "it is listening"
+    assert {tuple(row[7:]) for row in own} == {(str(seat.socket),)}
+    assert sum(bool(int(row[3], 16) & LISTENING) for row in own) == 1
 
 
 def test_a_connection_leaves_no_other_listener(seat: Seat) -> None:
@@ -44,7 +51,7 @@ def test_a_connection_leaves_no_other_listener(seat: Seat) -> None:
     seat.cli("set", "NEW", input=b"x", check=True)
     seat.unlock()
     seat.cli("relock", check=True)
-    assert process.num_fds() <= before + 1  # the audit log may be open now
+    eventually(lambda: process.num_fds() <= before + 1)  # the audit log may be open now
     assert process.children() == []
 
 
