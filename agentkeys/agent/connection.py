@@ -4,6 +4,7 @@ from _socket import socket as Socket
 
 from agentkeys.agent.inbox import Inbox
 from agentkeys.core.events import Peer
+from agentkeys.core.secret import wipe_buffer
 
 
 class Connection:
@@ -50,3 +51,15 @@ class Connection:
         """Have `message` sent after what is queued; `wipe` is overwritten then."""
         self.out.append((memoryview(message), wipe))
         self.unsent += len(message)
+
+    def sent(self, count: int) -> None:
+        """`count` bytes of `out` are on their way: drop them, and overwrite what had to be."""
+        self.unsent -= count
+        out = self.out
+        while out and count >= len(out[0][0]):
+            view, buffer = out.pop(0)
+            count -= len(view)
+            if buffer is not None:
+                wipe_buffer(buffer)
+        if out:
+            out[0] = (out[0][0][count:], out[0][1])

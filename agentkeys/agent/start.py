@@ -19,9 +19,10 @@ import sys
 import agentkeys
 from agentkeys import client, hardening, paths
 from agentkeys.agent import peer
+from agentkeys.agent.door import connection_limit
 from agentkeys.agent.place import Place, Taken, sweep
 from agentkeys.agent.poller import now_ms
-from agentkeys.agent.server import Server, connection_limit
+from agentkeys.agent.server import Server
 from agentkeys.agent.settings import Settings
 from agentkeys.agent.unlocker import Unlocker
 from agentkeys.core import refs, secret, status

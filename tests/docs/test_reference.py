@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from agentkeys import client, errors, paths, procs, wire
-from agentkeys.agent import server
+from agentkeys.agent import clients, door
 from agentkeys.cli.app import FAMILIES, HELP
 from agentkeys.core import agent, environment, holdings, unlocking
 from agentkeys.core.secret import Secret
@@ -207,8 +207,8 @@ def test_limits_of_the_protocol() -> None:
         environment.MAX_TOTAL,
         unlocking.MAX_STAGED,
         holdings.MAX_HELD,
-        server.CLIENT_PATIENCE // 1000,
-        server.SPARE_FDS,
+        clients.CLIENT_PATIENCE // 1000,
+        door.SPARE_FDS,
     ]
 
 
