@@ -10,7 +10,8 @@ from agentkeys import client, paths
 from agentkeys.cli import options as o
 from agentkeys.cli.values import prompt
 from agentkeys.cli.work import home, owner_named, owners, require_owner, work
-from agentkeys.errors import AgentkeysError, UsageFault
+from agentkeys.errors import UsageFault
+from agentkeys.stores.card import MAX_CARD, no_owner, read_card
 
 app = o.new_app()
 owner = typer.Typer(rich_markup_mode=None, help="List, show, name and remove owners.")
@@ -24,20 +25,13 @@ Label = Annotated[str, typer.Option("--label", metavar="LABEL", help="What you c
 
 RESTORE_VIA = "Make a new identity, kept so: keychain, file, ssh, passphrase, env, plugin:NAME."
 
-MAX_CARD = 65536
-"""Bytes of a card we read: it is half a page."""
-
 
 def _card(root: str, name: str) -> "dict[str, object]":
-    """An owner's public card. Raises AgentkeysError when it is damaged."""
-    try:
-        with open(paths.owner_card(root, name), "rb") as file:
-            found = json.loads(file.read(MAX_CARD))
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        raise AgentkeysError(f"{paths.owner_card(root, name)} is damaged", f"agentkeys init --for {name}")
-    return found
+    """An owner's public card. Raises UsageFault for no such owner, VaultFault when the card is damaged."""
+    found = read_card(root, name)
+    if found is None:
+        raise no_owner(root, name)
+    return found.as_json()
 
 
 @owner.command("list")

@@ -8,6 +8,9 @@ from agentkeys import paths
 from agentkeys.errors import UsageFault, VaultFault
 from agentkeys.stores import atomic
 
+MAX_CARD = 65536
+"""Bytes of a card that is read: it is half a page."""
+
 
 def timestamp() -> str:
     """Now, RFC 3339 in UTC, to the second."""
@@ -50,13 +53,13 @@ class Card:
 def read_card(root: str, owner: str) -> Card | None:
     """The owner's card, or None when there is no such owner. Raises VaultFault when it is damaged."""
     path = paths.owner_card(root, owner)
-    data = atomic.read_file(path)
+    data = atomic.read_file(path, MAX_CARD)
     if data is None:
         return None
     try:
         return card_from_json(owner, json.loads(data))
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise VaultFault(f"{path} is damaged", f"agentkeys init --for {owner}") from None
+        raise VaultFault(f"{path} is damaged", f"mv {path} {path}.damaged && agentkeys init --for {owner}") from None
 
 
 def card_from_json(owner: str, found: "dict[str, object]") -> Card:
@@ -91,6 +94,22 @@ def publish(root: str, card: Card) -> None:
             except OSError as error:
                 raise VaultFault(f"{link} can't be made: {error.strerror}", f"ls -ld {os.path.dirname(link)}") from None
             atomic.sync_dir(os.path.dirname(link))
+
+
+def linked_names(root: str, owner: str) -> "list[str]":
+    """The aliases that lead to an owner, by what lies on the disk: how a card that is made again finds them."""
+    try:
+        names = sorted(os.listdir(f"{root}/names"))
+    except OSError:
+        return []
+    return [name for name in names if not name.startswith("0x") and _leads_to(paths.name_link(root, name), owner)]
+
+
+def _leads_to(link: str, owner: str) -> bool:
+    try:
+        return os.readlink(link) == owner
+    except OSError:
+        return False
 
 
 def no_owner(root: str, owner: str) -> UsageFault:

@@ -158,7 +158,12 @@ def _card(making: Making, via: str, opened: OpenIdentity, key_path: str = "") ->
 
 
 def _usual_via(making: Making) -> str:
-    """Keychain first; a file where there is none, and where one is locked and holds nothing of this owner."""
+    """What is there already; else keychain first, and a file where there is none, or a locked one without our entry.
+
+    A file is there after an init that was killed, and where a card that was damaged is made again.
+    """
+    if making.store != "keychain" and paths.exists(making.path):
+        return _via_of_file(making.path)
     if making.store == "file":
         return "file"
     try:
@@ -174,6 +179,15 @@ def _usual_via(making: Making) -> str:
     if not why.endswith("absent"):
         making.notes.append(f"{why}, so the identity is kept in a file")
     return "file"
+
+
+def _via_of_file(path: str) -> str:
+    """How the identity in a file of ours is kept. Raises VaultFault, as open_identity() does."""
+    data = identity.read_private(path)
+    if data.startswith(identity_sealed.AGE_HEADER):
+        return "passphrase"
+    name = identity_plugin.plugin_of(data.decode("ascii", "replace"))
+    return f"plugin:{name}" if name else "file"
 
 
 def _make_in_keychain(making: Making) -> OpenIdentity:

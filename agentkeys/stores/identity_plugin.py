@@ -53,6 +53,14 @@ class PluginIdentity:
         return f"# recipient: {self.recipient}\n{ROOT_LINE}{self.root.hex()}\n{self.line}\n"
 
 
+def plugin_of(text: str) -> str:
+    """The name of the plugin that an identity file is for, or "" when it is for none."""
+    for line in text.splitlines():
+        if line.startswith(IDENTITY_PREFIX):
+            return line.removeprefix(IDENTITY_PREFIX).rpartition("-1")[0].lower()  # Bech32's digits have no 1
+    return ""
+
+
 class Callbacks:
     """What a plugin may ask of the person, passed on to the terminal (age's plugin::Callbacks)."""
 

@@ -14,9 +14,11 @@ MAX_WORK_FACTOR = 20
 """log2 of scrypt's N: 1 GiB and 3 s. More than the binding ever chooses, and refused from the header: a rack that
 somebody else wrote must not be able to stop the machine (age-encryption.org/v1, scrypt recipient stanza)."""
 
+AGE_HEADER = b"age-encryption.org/v1\n"
+
 SHAPE = re.compile(
-    rb"age-encryption\.org/v1\n"
-    rb"-> scrypt [A-Za-z0-9+/]{21}[AQgw] ([1-9][0-9]*)\n"  # a salt of 16 bytes, a factor without leading zero
+    re.escape(AGE_HEADER)
+    + rb"-> scrypt [A-Za-z0-9+/]{21}[AQgw] ([1-9][0-9]*)\n"  # a salt of 16 bytes, a factor without leading zero
     rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]\n"  # a file key of 16 bytes and its tag of 16
     rb"--- [A-Za-z0-9+/]{43}\n"
 )

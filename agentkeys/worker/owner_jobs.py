@@ -8,7 +8,7 @@ from agentkeys.core import refs, wallet
 from agentkeys.core.manifest import Manifest
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault, VaultFault
 from agentkeys.stores import atomic, identities, inventory, succession, wallet_key
-from agentkeys.stores.card import Card, no_owner, publish, read_card
+from agentkeys.stores.card import Card, linked_names, no_owner, publish, read_card
 from agentkeys.stores.keychain import locked, open_keychain
 from agentkeys.stores.rack import Rack, sweep, write_unclaimed
 from agentkeys.vaults import names as vault_names
@@ -39,6 +39,7 @@ def init(job: Job) -> Rows:
         making.may_generate = not paths.exists(paths.manifest(root, owner))
         if card is None:
             card = identities.make(making)
+            card.aliases = linked_names(root, owner)
         elif making.via and making.via != card.via:
             raise UsageFault(f"{owner} was made via {card.via}", f"agentkeys owner show {owner}")
         effect, keys = _make_rack(root, card, making)
