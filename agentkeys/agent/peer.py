@@ -12,13 +12,14 @@ import sys
 from _socket import SOL_SOCKET
 from _socket import socket as Socket
 
-from agentkeys import client, paths
+from agentkeys import paths
+from agentkeys.client.connection import peer_ids
 from agentkeys.core.events import Peer
 
 
 def of_socket(sock: Socket) -> Peer:
     """The peer's uid and pid. Raises OSError."""
-    uid, pid = client.peer_ids(sock)
+    uid, pid = peer_ids(sock)
     return Peer(uid, pid)
 
 

@@ -10,6 +10,8 @@ from typing import NoReturn
 from agentkeys import client, paths
 from agentkeys.cli import activation, shells, start
 from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
+from agentkeys.client.command import DEFAULT_PATH, become, drop_coercion, find_program
+from agentkeys.client.connection import Connection
 from agentkeys.core import refs
 from agentkeys.errors import DENIED, OK, AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
 from agentkeys.inject import exports
@@ -216,7 +218,7 @@ def _program(options: AgentOptions) -> "tuple[bytes, list[bytes]] | None":
     """The program and argv of the command, found before anything is started. Raises AgentkeysError, 126 or 127."""
     if options.command is None:
         return None
-    return client.find_program(options.command, posix.environ.get(b"PATH", client.DEFAULT_PATH), "agent")
+    return find_program(options.command, posix.environ.get(b"PATH", DEFAULT_PATH), "agent")
 
 
 def _run_command(options: AgentOptions, root: str, owner: str, program: "tuple[bytes, list[bytes]]") -> int:
@@ -227,14 +229,14 @@ def _run_command(options: AgentOptions, root: str, owner: str, program: "tuple[b
     site = _site(options, root, owner)
     pid = start.start_private(site, watch=posix.getpid())
     environ = dict(posix.environ)
-    client.drop_coercion(environ)
+    drop_coercion(environ)
     if options.unlock or options.auto_unlock:
         unlock(options, root, owner, site.socket)
         environ.pop(b"AGENTKEYS_IDENTITY", None)  # it has done its work: the command can use keys and open no rack
     environ[b"AGENTKEYS_SOCK"] = paths.to_bytes(site.socket)
     environ[b"AGENTKEYS_AGENT_PID"] = b"%d" % pid
     environ[b"AGENTKEYS_OWNER"] = owner.encode("ascii")
-    return client.become(*program, environ)
+    return become(*program, environ)
 
 
 # --- its end -------------------------------------------------------------------------------------------------
@@ -243,10 +245,8 @@ def _run_command(options: AgentOptions, root: str, owner: str, program: "tuple[b
 def _kill(root: str, owner: str, options: AgentOptions) -> int:
     """Ask the agent to leave, and wait until it has; no pid is ever signalled. Raises NoAgent, naming others."""
     try:
-        if options.path is not None:
-            connection = _named(owner, options.path)
-        else:
-            connection = client.Caller(_stop_options(owner)).connect()
+        path = options.path
+        connection = client.Caller(_stop_options(owner)).connect() if path is None else _named(owner, path)
         connection.ask(b"stop")
     except NoAgent as fault:
         raise no_agent(root, owner, fault) from None
@@ -263,10 +263,10 @@ def _stop_options(owner: str) -> client.Options:
     return options
 
 
-def _named(owner: str, path: str) -> client.Connection:
+def _named(owner: str, path: str) -> Connection:
     """The agent at the socket that -a names. Raises NoAgent, UsageFault."""
     whole = start.named_socket(path)
     try:
-        return client.Connection(whole, owner)
+        return Connection(whole, owner)
     except NoAgent:
         raise NoAgent(f"no agent answers at {whole}, which -a names", f"agentkeys status --for {owner}") from None

@@ -9,6 +9,7 @@ import os
 import threading
 
 from agentkeys import client
+from agentkeys.client.connection import Connection, agent_sockets
 from agentkeys.core.padlock import SALT_SIZE
 from agentkeys.errors import LOCKED, USAGE, AgentkeysError, NoAgent, OutcomeUnknown
 
@@ -25,7 +26,7 @@ class Told:
 
 def tell(root: str, owner: str, verb: bytes, *pairs: bytes) -> "list[Told]":
     """Ask every live agent of the owner; those that are gone are left out."""
-    told = [Told(path) for path in client.agent_sockets(root, owner)]
+    told = [Told(path) for path in agent_sockets(root, owner)]
     threads = [threading.Thread(target=_ask, args=(one, owner, verb, pairs), daemon=True) for one in told]
     for thread in threads:
         thread.start()
@@ -36,7 +37,7 @@ def tell(root: str, owner: str, verb: bytes, *pairs: bytes) -> "list[Told]":
 
 def _ask(one: Told, owner: str, verb: bytes, pairs: "tuple[bytes, ...]") -> None:
     try:
-        connection = client.Connection(one.path, owner)
+        connection = Connection(one.path, owner)
         one.reply = connection.ask(verb, *pairs, secret=bool(pairs))
         connection.close()
     except (NoAgent, OutcomeUnknown):

@@ -10,6 +10,8 @@ from agentkeys import client
 from agentkeys.cli import options as o
 from agentkeys.cli import shells
 from agentkeys.cli.work import home, no_agent, owner_named
+from agentkeys.client import verbs
+from agentkeys.client.command import exec_with_keys
 from agentkeys.errors import NoAgent, UsageFault
 from agentkeys.inject import exports
 
@@ -51,7 +53,7 @@ def exec_(
     root = home()
     options.owner = owner_named(root, owner)
     try:
-        return client.exec_(options)
+        return exec_with_keys(options)
     except NoAgent as fault:
         raise no_agent(root, options.owner, fault) from None
 
@@ -110,8 +112,8 @@ def get(
     options.owner = owner_named(root, owner)
     try:
         if not as_json:
-            return client.get(options)
-        value = client.read_one(options)
+            return verbs.get(options)
+        value = verbs.read_one(options)
     except NoAgent as fault:
         raise no_agent(root, options.owner, fault) from None
     try:

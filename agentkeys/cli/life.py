@@ -10,6 +10,7 @@ from agentkeys.cli import agent_command, all_agents, shells
 from agentkeys.cli import options as o
 from agentkeys.cli.values import prompt_hidden
 from agentkeys.cli.work import home, owner_named, require_owner
+from agentkeys.client import verbs
 from agentkeys.core import refs
 from agentkeys.errors import NoAgent
 
@@ -117,7 +118,7 @@ def status(owner: o.Owner = "", sock: o.Sock = "", as_json: o.Json = False) -> i
     options.owner = owner_named(root, owner)
     require_owner(root, options.owner)
     try:
-        return client.status(options)
+        return verbs.status(options)
     except NoAgent as fault:
         if as_json:
             return client.write_out(b"null\n")
@@ -147,8 +148,8 @@ def relock(
     options.owner = owner_named(root, owner)
     require_owner(root, options.owner)
     try:
-        return client.relock(options)
+        return verbs.relock(options)
     except NoAgent:
         if not as_json:
             client.note(f"no agent for {options.owner}, so nothing was unlocked")
-        return client.report_relocked([], as_json)
+        return verbs.report_relocked([], as_json)

@@ -2,7 +2,7 @@
 
 import posix
 
-from agentkeys import client
+from agentkeys.client import Unclear, shells
 from agentkeys.errors import UsageFault
 
 
@@ -10,7 +10,7 @@ def dialect(sh: bool, csh: bool, shell: str, verb: str) -> str:
     """sh, csh, fish or json. Raises UsageFault for another, and for two at once."""
     asked = {name for name, given in (("sh", sh), ("csh", csh)) if given}
     if shell:
-        named = client.dialect_named(shell)
+        named = shells.dialect_named(shell)
         if not named:
             raise UsageFault(f"no dialect {shell!a}; there are sh, csh, fish and json", f"agentkeys {verb} --shell sh")
         asked.add(named)
@@ -22,11 +22,11 @@ def dialect(sh: bool, csh: bool, shell: str, verb: str) -> str:
 def calling_shell() -> str:
     """The caller's dialect; where there is no /proc, by shellingham, which asks ps(1)."""
     try:
-        return client.calling_shell(posix.environ)
-    except client.Unclear:
+        return shells.calling_shell(posix.environ)
+    except Unclear:
         from shellingham import ShellDetectionFailure, detect_shell
 
         try:
-            return client.dialect_of(detect_shell()[0]) or "sh"
+            return shells.dialect_of(detect_shell()[0]) or "sh"
         except ShellDetectionFailure:
-            return client.login_shell(posix.environ)
+            return shells.login_shell(posix.environ)

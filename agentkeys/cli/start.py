@@ -11,6 +11,7 @@ import time
 from typing import NoReturn
 
 from agentkeys import client, paths, procs
+from agentkeys.client.connection import Connection, discover
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
 from agentkeys.stores import atomic
 
@@ -89,7 +90,7 @@ def named_socket(path: str) -> str:
     return whole
 
 
-def start_agent(site: Site) -> client.Connection:
+def start_agent(site: Site) -> Connection:
     """A connection to the agent of a discoverable site, started if need be.
 
     Raises TimedOut, and what the new agent answered when it couldn't start.
@@ -140,22 +141,22 @@ def serve_here(site: Site, say: bytes, otherwise: bytes, debug: bool) -> NoRetur
     procs.become(SCRIPT, [*arguments, "--debug", "yes"] if debug else arguments)
 
 
-def running(site: Site) -> client.Connection | None:
+def running(site: Site) -> Connection | None:
     """A connection to the running agent, which answered; None when none does. A pid or a file proves nothing."""
     try:
-        connection = _exactly(site) if site.exact else client.discover(posix.environ, site.root, site.owner)
+        connection = _exactly(site) if site.exact else discover(posix.environ, site.root, site.owner)
         connection.ask(b"ping")
     except (NoAgent, OutcomeUnknown):
         return None
     return connection
 
 
-def _exactly(site: Site) -> client.Connection:
+def _exactly(site: Site) -> Connection:
     """Connect to the site's own agent, wherever its lock file says it listens. Raises NoAgent, Denied."""
     for path in (site.socket, paths.lock_socket(site.lock)):
         if path and paths.exists(path):
             try:
-                return client.Connection(path, site.owner, paths.home_id(site.root))
+                return Connection(path, site.owner, paths.home_id(site.root))
             except NoAgent:
                 continue
     raise NoAgent(f"no agent for {site.owner}")

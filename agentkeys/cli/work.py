@@ -3,8 +3,10 @@
 import os
 import posix
 
-from agentkeys import client, paths, procs
+from agentkeys import paths, procs
 from agentkeys.cli.values import prompt_hidden
+from agentkeys.client import chosen_owner, owner_of
+from agentkeys.client.connection import Connection, agent_sockets
 from agentkeys.errors import AgentkeysError, Denied, Locked, NoAgent, TimedOut, UsageFault
 from agentkeys.wire import WireError
 from agentkeys.worker.job import Answer, encode, encode_fault, gather, read_question
@@ -66,8 +68,8 @@ def home() -> str:
 
 def owner_named(root: str, text: str) -> str:
     """The owner that --for (or the default) means. Raises UsageFault for no such wallet or an impossible name."""
-    chosen = client.chosen_owner(posix.environ, text)
-    owner = client.owner_of(root, chosen)
+    chosen = chosen_owner(posix.environ, text)
+    owner = owner_of(root, chosen)
     return owner or work("resolve", [("home", root), ("text", chosen)]).text("owner")
 
 
@@ -91,7 +93,7 @@ def require_owner(root: str, owner: str) -> None:
 def no_agent(root: str, owner: str, fault: NoAgent) -> AgentkeysError:
     """The best that can be said when no agent answers: no such owner, or other agents of it, or how to start one."""
     require_owner(root, owner)
-    others = [path for path in client.agent_sockets(root, owner) if _answers(path, owner)]
+    others = [path for path in agent_sockets(root, owner) if _answers(path, owner)]
     if not others:
         return fault
     which = "is another agent" if len(others) == 1 else "are other agents"
@@ -101,7 +103,7 @@ def no_agent(root: str, owner: str, fault: NoAgent) -> AgentkeysError:
 def _answers(path: str, owner: str) -> bool:
     """Whether an agent of ours listens at `path`, or something that keeps us waiting as one would."""
     try:
-        client.Connection(path, owner).close()
+        Connection(path, owner).close()
     except (NoAgent, Denied):
         return False
     except TimedOut:

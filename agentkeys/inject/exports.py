@@ -7,6 +7,8 @@ Rule 2: the values come from the agent, by the request that `exec` makes; nothin
 import posix
 
 from agentkeys import client
+from agentkeys.client import Caller, Options, ask_keys
+from agentkeys.client.connection import Connection
 from agentkeys.errors import ABSENT, LOCKED, AgentkeysError, Denied, UsageFault
 from agentkeys.inject.dialects import DIALECTS, PLAIN
 
@@ -23,10 +25,12 @@ SUDO_ENV = "sudo"
 """agentkeys.core.refs has it, which is too much to load for one word."""
 
 
-def agent(options: client.Options) -> int:
+def agent(options: Options) -> int:
     """Re-use the owner's agent, and print its exports in the dialect of `options.shell`."""
-    caller = client.Caller(options)
-    connection = client.reuse(caller)
+    from agentkeys.client.exports import reuse
+
+    caller = Caller(options)
+    connection = reuse(caller)
     return print_exports(options.shell, connection.path, connection.pid, caller.owner)
 
 
@@ -37,10 +41,12 @@ def print_exports(shell: str, path: str, pid: int, owner: str) -> int:
 
 def exports(shell: str, path: str, pid: int, owner: str) -> bytes:
     """What `agentkeys agent` prints. Raises UsageFault for a path that the dialect can't carry."""
+    from agentkeys.client import exports as sh
+
     if shell == "sh":
-        return client.exports(path, pid, owner)
+        return sh.exports(path, pid, owner)
     dialect = DIALECTS[shell]
-    exported = client.exported(path, pid, owner)
+    exported = sh.exported(path, pid, owner)
     text = dialect.join([dialect.export(name.decode("ascii"), value) for name, value in exported])
     if shell == "csh" and not PLAIN.issuperset(exported[0][1]):
         client.note('the socket\'s path needs quotes: write eval "`agentkeys agent`", with the double quotes')
@@ -54,12 +60,12 @@ def print_unsets(shell: str) -> int:
     return client.write_out(dialect.join([dialect.unset(name) for name in names]))
 
 
-def source(options: client.Options) -> int:
+def source(options: Options) -> int:
     """Print statements that set the keys: all or none of them, or, lenient, those that can be given."""
     if options.env == SUDO_ENV and not options.keys:
         raise UsageFault("sudo keys are only given by name", "agentkeys source --env sudo --key NAME")
-    caller = client.Caller(options)
-    shell = options.shell or client.calling_shell(caller.environ)
+    caller = Caller(options)
+    shell = options.shell or _calling_shell(caller)
     connection = caller.connect()
     left_out: list[str] = []
     try:
@@ -79,17 +85,21 @@ def source(options: client.Options) -> int:
     return code
 
 
-def _strict(connection: client.Connection, caller: client.Caller, options: client.Options) -> Given:
+def _calling_shell(caller: Caller) -> str:
+    from agentkeys.client.shells import calling_shell
+
+    return calling_shell(caller.environ)
+
+
+def _strict(connection: Connection, caller: Caller, options: Options) -> Given:
     """Everything that was asked for. Raises what `exec` would."""
-    return _pairs(client.ask_keys(connection, b"exec", caller, options))
+    return _pairs(ask_keys(connection, b"exec", caller, options))
 
 
-def _lenient(
-    connection: client.Connection, caller: client.Caller, options: client.Options, left_out: "list[str]"
-) -> Given:
+def _lenient(connection: Connection, caller: Caller, options: Options, left_out: "list[str]") -> Given:
     """What can be given; why the rest can't goes to `left_out`."""
     try:
-        answered = _pairs(client.ask_keys(connection, b"exec", caller, options))
+        answered = _pairs(ask_keys(connection, b"exec", caller, options))
     except AgentkeysError as fault:
         if fault.exit_code not in (LOCKED, ABSENT):
             raise

@@ -3,7 +3,8 @@
 import os
 import shutil
 
-from agentkeys import client, paths
+from agentkeys import paths
+from agentkeys.client.connection import Connection, agent_sockets
 from agentkeys.core import refs, wallet
 from agentkeys.core.manifest import Manifest
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault, VaultFault
@@ -168,9 +169,9 @@ def _require_open_keychain(root: str, card: Card) -> None:
 
 
 def _stop_agents(root: str, owner: str) -> None:
-    for path in client.agent_sockets(root, owner):
+    for path in agent_sockets(root, owner):
         try:
-            connection = client.Connection(path, owner)
+            connection = Connection(path, owner)
             connection.ask(b"stop")
         except (NoAgent, OutcomeUnknown):
             continue

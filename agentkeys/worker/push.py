@@ -1,6 +1,6 @@
 """The worker's side of the unlock transaction: values and names into one agent, all or nothing."""
 
-from agentkeys import client
+from agentkeys.client.connection import Connection
 from agentkeys.core.manifest import KeyRecord, Manifest
 from agentkeys.errors import VaultFault
 from agentkeys.stores.rack import Rack
@@ -17,13 +17,13 @@ Groups = dict[tuple[str, str, int], list[str]]
 """Slugs by their vault, grade and seconds to live."""
 
 
-def begin(connection: client.Connection) -> int:
+def begin(connection: Connection) -> int:
     """Begin a transaction; the seconds that this agent lets anything stay at most."""
     reply = connection.ask(b"unlock", secret=True)
     return int(bytes(reply[1]))
 
 
-def add(connection: client.Connection, groups: Groups, values: "dict[str, bytes]") -> None:
+def add(connection: Connection, groups: Groups, values: "dict[str, bytes]") -> None:
     """Send each group's slugs and values, BATCH bytes at a time."""
     for (vault, grade, ttl), slugs in groups.items():
         facts = (b"vault", vault.encode("ascii"), b"grade", grade.encode("ascii"), b"ttl", b"%d" % ttl)
@@ -50,7 +50,7 @@ def lines(slugs: "list[str]") -> bytes:
     return "\n".join(slugs).encode("ascii")
 
 
-def commit(connection: client.Connection, rack: Rack, manifest: Manifest, *more: bytes) -> "list[str]":
+def commit(connection: Connection, rack: Rack, manifest: Manifest, *more: bytes) -> "list[str]":
     """Make it count; `more` are further fields. Returns the slugs that were to be kept and that nobody holds."""
     directory = lines(sorted(manifest.keys))
     if len(directory) > MAX_DIRECTORY:
@@ -71,7 +71,7 @@ def in_memory(manifest: Manifest) -> "list[str]":
 
 
 def one(
-    connection: client.Connection,
+    connection: Connection,
     longest: int,
     rack: Rack,
     manifest: Manifest,

@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agentkeys import client, paths
+from agentkeys import paths
+from agentkeys.client.connection import Connection, agent_sockets
 from agentkeys.core import grades, refs, token_shapes
 from agentkeys.core.manifest import KeyRecord, Manifest
 from agentkeys.core.secret import Secret
@@ -131,7 +132,7 @@ def _check(job: Job, slug: str, value: bytes, grade: str, kind: type[Vault]) -> 
     return [f"this looks like {what}, which lives long" + (f"; better: {instead}" if instead else "")]
 
 
-def _agent_for(job: Job, rack: Rack) -> client.Connection:
+def _agent_for(job: Job, rack: Rack) -> Connection:
     """The agent that is to hold a value which rests nowhere. Raises NoAgent."""
     socket = job.text("socket", "")
     if not socket:
@@ -139,7 +140,7 @@ def _agent_for(job: Job, rack: Rack) -> client.Connection:
             f"os.daemon keeps values in an agent, and none of {rack.owner} runs",
             f'eval "$(agentkeys agent --for {rack.owner})"',
         )
-    return client.Connection(socket, rack.owner, paths.home_id(rack.root))
+    return Connection(socket, rack.owner, paths.home_id(rack.root))
 
 
 def delete_key(job: Job) -> Rows:
@@ -215,9 +216,9 @@ def _tell_agents(rack: Rack, verb: bytes, *pairs: bytes) -> None:
     Raises OutcomeUnknown when one may still hold what it shouldn't, after all the others were told.
     """
     untold: list[str] = []
-    for path in client.agent_sockets(rack.root, rack.owner):
+    for path in agent_sockets(rack.root, rack.owner):
         try:
-            connection = client.Connection(path, rack.owner)
+            connection = Connection(path, rack.owner)
             connection.ask(verb, *pairs, secret=True)
             connection.close()
         except (NoAgent, OutcomeUnknown):

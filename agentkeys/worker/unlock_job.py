@@ -4,7 +4,8 @@ What can't be brought doesn't stop the rest: each key is unlocked, kept (an agen
 state and a reason. Only when nothing at all could be brought, and something failed, nothing is changed.
 """
 
-from agentkeys import client, errors, paths
+from agentkeys import errors, paths
+from agentkeys.client.connection import Connection
 from agentkeys.core import grades, refs, token_shapes
 from agentkeys.core.manifest import Manifest
 from agentkeys.errors import Absent, AgentkeysError, UsageFault, VaultFault
@@ -146,7 +147,7 @@ class Unlocking:
                 groups.setdefault(group, []).append(slug)
         return groups
 
-    def push(self, connection: client.Connection) -> Rows:
+    def push(self, connection: Connection) -> Rows:
         """Hand it all to the agent; the answer's rows."""
         self.longest = push.begin(connection)
         groups = self.groups()
@@ -198,7 +199,7 @@ def unlock(job: Job) -> Rows:
     if job.text("auto", ""):
         job.ask = _needs_a_person
     rack = begin(job)
-    connection = client.Connection(job.text("socket"), rack.owner, paths.home_id(rack.root))
+    connection = Connection(job.text("socket"), rack.owner, paths.home_id(rack.root))
     with rack.lock:  # a `set` that commits meanwhile would be overtaken by the value before it
         manifest = rack.require()
         inventory.reconcile(rack.root, rack.owner, list(manifest.keys))

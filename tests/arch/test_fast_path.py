@@ -26,21 +26,29 @@ EXPECTED = {
     "agentkeys",
     "agentkeys.__main__",
     "agentkeys.client",
+    "agentkeys.client.connection",
     "agentkeys.errors",
     "agentkeys.paths",
     "agentkeys.wire",
 }
 
+EXPORTS, SHELLS, VERBS = (f"agentkeys.client.{name}" for name in ("exports", "shells", "verbs"))
+
 INJECT = {"agentkeys.inject", "agentkeys.inject.dialects", "agentkeys.inject.exports"}
 
 ALSO = {
+    "exec": {"agentkeys.client.command"},
+    "get": {VERBS},
     # relock finds every agent through this machine's directory, whose name is a hash.
-    "relock": {"_blake2"},
-    "source": INJECT,
-    "agent -c": INJECT,
-    "agent --shell": INJECT,
+    "relock": {VERBS, "_blake2"},
+    "status": {VERBS},
+    "source": {SHELLS, *INJECT},
+    "agent": {EXPORTS, SHELLS},
+    "agent -s": {EXPORTS},
+    "agent -c": {EXPORTS, *INJECT},
+    "agent --shell": {EXPORTS, SHELLS, *INJECT},
 }
-"""What some verbs load beside EXPECTED; a plain `agent` and `agent -s` need no dialect."""
+"""What each verb loads beside EXPECTED."""
 
 REPLIES = {
     b"exec": (b"TOKEN", b"value"),
@@ -50,7 +58,7 @@ REPLIES = {
     b"status": (b"text", b"an agent\n"),
 }
 
-VERBS = [
+CALLS = [
     ("exec", "--for", "human", "--", "/bin/true"),
     ("get", "TOKEN"),
     ("relock",),
@@ -60,7 +68,7 @@ VERBS = [
     ("agent", "-c"),
     ("agent", "--shell", "fish"),
     ("source",),
-    ("source", "--key", "TOKEN", "--shell", "json", "--lenient"),
+    ("source", "--shell", "json", "--key", "TOKEN", "--lenient"),
 ]
 
 # Reports where the program would leave: it ends by _exit, or becomes the command.
@@ -131,7 +139,7 @@ def stub(home: Home) -> Iterator[StubAgent]:
     agent.close()
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+@pytest.mark.parametrize("verb", CALLS, ids=" ".join)
 def test_a_fast_verb_loads_only_what_is_written_here(verb: tuple[str, ...], stub: StubAgent, home: Home) -> None:
     """A new name here is a decision about every script's start-up time."""
     done = subprocess.run(

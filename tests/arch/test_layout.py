@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")  # this file is no source
 BARE = re.compile(r"# type: ignore(?!\[)|# noqa(?!:)")
-PRINTERS = ("agentkeys/cli/", "agentkeys/client.py")
+PRINTERS = ("agentkeys/cli/", "agentkeys/client/")
 
 
 def name(path: Path) -> str:

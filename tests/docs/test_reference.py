@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import os
 import re
 import stat
 import tomllib
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 import typer.main
 
-from agentkeys import client, errors, paths, procs, wire
+from agentkeys import errors, paths, procs, wire
 from agentkeys.agent import clients, door
 from agentkeys.cli.app import FAMILIES, HELP
+from agentkeys.client.command import KEPT_ENVIRONMENT
 from agentkeys.core import agent, environment, holdings, unlocking
 from agentkeys.core.secret import Secret
 from agentkeys.errors import AgentkeysError
@@ -116,7 +118,7 @@ def test_our_variables_are_documented() -> None:
 def test_what_children_get_is_documented() -> None:
     """The names that --clean-env keeps, and those that agents and workers see."""
     text = (REFERENCE / "environment.md").read_text()
-    kept = {name.decode() for name in client.KEPT_ENVIRONMENT} | {"LC_*"}
+    kept = {name.decode() for name in KEPT_ENVIRONMENT} | {"LC_*"}
     passed = {name.decode() for name in procs.PASSED_ON}
     clean = text.partition("`--clean-env` only")[2].partition(" of it")[0]
     assert set(code(clean)) == kept
@@ -167,7 +169,7 @@ def test_every_path_is_documented() -> None:
 def test_sockets_and_config_are_where_the_reference_says() -> None:
     """The patterns of files.md, filled in, are what paths.py computes."""
     text = (REFERENCE / "files.md").read_text()
-    uid = str(client.posix.getuid())
+    uid = str(os.getuid())
     assert paths.socket(paths.last_resort_dir() + "/agentkeys", "OWNER").replace(uid, "UID") in text
     assert paths.socket("", "OWNER", 7).replace("7", "N").removeprefix("/") in text
     short = paths.short_socket("x" * 200).replace(uid, "UID")

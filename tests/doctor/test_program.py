@@ -108,7 +108,15 @@ def of_installation(scene: Scene, tmp_path: Path) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(
     "where",
-    ["bin/agentkeys", "bin", "lib", "lib/agentkeys", "lib/agentkeys/client.py", "lib/agentkeys/cli/app.py", "."],
+    [
+        "bin/agentkeys",
+        "bin",
+        "lib",
+        "lib/agentkeys",
+        "lib/agentkeys/client/command.py",
+        "lib/agentkeys/cli/app.py",
+        ".",
+    ],
 )
 def test_what_others_can_write_of_the_program_is_found_and_mended(where: str, installed: tuple[Path, Scene]) -> None:
     """Everybody: an error; a group: a warning. The program, the package, each directory above."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agentkeys import client
+from agentkeys import paths
 from agentkeys.cli import shells as cli_shells
+from agentkeys.client import Unclear, shells
 from tests.agent.seat import Seat
 from tests.shell.shells import EXPORTED, PLAINLY, line, run, shell_named
 from tests.support.uids import require
@@ -222,7 +223,7 @@ NAMES = {
 def test_shells_are_told_by_their_programs_name(dialect: str) -> None:
     """With a path, a version, a login shell's dash, or /proc's word for a program that was replaced."""
     for name in NAMES[dialect].split():
-        assert client.dialect_of(name) == client.dialect_of(f"{name} (deleted)") == dialect, name
+        assert shells.dialect_of(name) == shells.dialect_of(f"{name} (deleted)") == dialect, name
 
 
 @pytest.mark.parametrize(("shell", "dialect"), [("fish", "fish"), ("tcsh", "csh"), ("zsh", "sh"), ("nu", "sh")])
@@ -230,9 +231,9 @@ def test_without_proc_the_explaining_path_asks_ps(shell: str, dialect: str, monk
     """As on macOS: the fast path hands over, and shellingham looks."""
 
     def unclear(_environ: object) -> str:
-        raise client.Unclear
+        raise Unclear
 
-    monkeypatch.setattr(client, "calling_shell", unclear)
+    monkeypatch.setattr(shells, "calling_shell", unclear)
     monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
     assert cli_shells.calling_shell() == dialect
 
@@ -245,6 +246,6 @@ def test_without_proc_and_without_ps_the_login_shell_is_believed(monkeypatch: py
         raise shellingham.ShellDetectionFailure
 
     monkeypatch.setattr("shellingham.detect_shell", nothing)
-    monkeypatch.setattr(client.paths, "MACOS", True)
-    monkeypatch.setattr(client.posix, "environ", {b"SHELL": b"/usr/bin/fish"})
+    monkeypatch.setattr(paths, "MACOS", True)
+    monkeypatch.setattr(shells.posix, "environ", {b"SHELL": b"/usr/bin/fish"})
     assert cli_shells.calling_shell() == "fish"

@@ -9,7 +9,8 @@ import time
 from _socket import AF_UNIX, SOCK_STREAM
 from _socket import socket as Socket
 
-from agentkeys import __version__, client, paths, wire
+from agentkeys import __version__, paths, wire
+from agentkeys.client.connection import peer_ids
 from agentkeys.setup.doctor.holders import is_managed
 
 PATIENCE = 2.0
@@ -75,7 +76,7 @@ def call(path: str, curious: bool = True, expected: bool = False) -> Call:
     try:
         if not _connect(made, with_sock, end):
             return made
-        made.uid, made.pid = client.peer_ids(with_sock)
+        made.uid, made.pid = peer_ids(with_sock)
         if made.uid != os.geteuid():
             made.state = FOREIGN
             return made

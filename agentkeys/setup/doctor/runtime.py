@@ -4,7 +4,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from agentkeys import client, paths
+from agentkeys import paths
+from agentkeys.client.connection import usual_sockets
 from agentkeys.errors import AgentkeysError
 from agentkeys.setup.doctor.findings import Finding, error, note, ok, quoted, warning
 from agentkeys.setup.doctor.scene import Scene
@@ -112,6 +113,6 @@ def _lengths(scene: Scene, directory: str) -> Iterator[Finding]:
         name = owner if session == paths.UNSET_SESSION else f"{owner}.{session}"
         size = len(paths.to_bytes(f"{directory}/{name}.sock"))
         if size > paths.MAX_SOCKET_PATH:
-            short = client.usual_sockets(scene.environ, owner)[0]
+            short = usual_sockets(scene.environ, owner)[0]
             what = f"the socket's path would be {size} bytes of {paths.MAX_SOCKET_PATH}; it is {short}"
             yield note("socket-short", what, MAKE_OWN, owner)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from agentkeys import client, paths
+from agentkeys import paths
+from agentkeys.client.connection import usual_sockets
 from agentkeys.errors import AgentkeysError
 from agentkeys.setup.doctor import call as calls
 from agentkeys.setup.doctor.call import Call
@@ -128,7 +129,7 @@ class Scene:
         if not self.is_ours:
             return []
         for owner in self.owners:
-            for path in client.usual_sockets(self.environ, owner):
+            for path in usual_sockets(self.environ, owner):
                 found[path] = Spot(owner, path, "")
             for lock in paths.agent_locks(self.root, owner):
                 path = paths.lock_socket(lock)

@@ -4,7 +4,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from agentkeys import client, paths
+from agentkeys import paths
+from agentkeys.client import DEFAULT_OWNER, owner_of
 from agentkeys.errors import AgentkeysError
 from agentkeys.setup.doctor import call as calls
 from agentkeys.setup.doctor.call import Call
@@ -169,7 +170,7 @@ def _unusable(made: Call) -> Finding:
 def _unfitting(scene: Scene, made: Call) -> Iterator[Finding]:
     """Whether it is the socket of the owner that $AGENTKEYS_OWNER, or its absence, says."""
     text = scene.env("AGENTKEYS_OWNER")
-    wanted = client.owner_of(scene.root, text or client.DEFAULT_OWNER) if scene.is_ours else ""
+    wanted = owner_of(scene.root, text or DEFAULT_OWNER) if scene.is_ours else ""
     pid = scene.env("AGENTKEYS_AGENT_PID")
     if scene.is_ours and made.home_id and made.home_id != paths.home_id(scene.root):
         yield error("sock-other-home", f"AGENTKEYS_SOCK names an agent of another home: {made.path}", UNSET)

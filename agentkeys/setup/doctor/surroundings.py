@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from agentkeys import client
+from agentkeys.client import owner_of
 from agentkeys.core import refs
 from agentkeys.setup.doctor.agents import tracer_of
 from agentkeys.setup.doctor.findings import Finding, error, note, ok, warning
@@ -82,7 +82,7 @@ def _ours(scene: Scene) -> Iterator[Finding]:
 def _owner(scene: Scene) -> Iterator[Finding]:
     text = scene.env("AGENTKEYS_OWNER")
     if text and scene.is_ours and scene.there:
-        owner = client.owner_of(scene.root, text)
+        owner = owner_of(scene.root, text)
         if owner is not None and owner not in scene.there:
             what = f"AGENTKEYS_OWNER is {refs.shown(text)}; there is {', '.join(scene.there)}"
             yield warning("env-owner", what, "unset AGENTKEYS_OWNER")
