@@ -48,7 +48,7 @@ daily
   get        print one value
   source     set keys in this shell:  eval "$(agentkeys source --key GITHUB_TOKEN)"
   list       what is in the rack
-  status     what the agent holds, and for how long
+  status     what the agent holds, and for how long; --all for every owner's
   relock     make the agents forget: everything, one key, or one env's
   lock       make all of the owner's agents forget everything, at once
   del        take a key out of the rack

@@ -106,12 +106,30 @@ def lock(
 
 
 @app.command()
-def status(owner: o.Owner = "", sock: o.Sock = "", as_json: o.Json = False) -> int:
+def status(
+    owner: o.Owner = "",
+    sock: o.Sock = "",
+    everyone: Annotated[bool, typer.Option("--all", help="A line for each agent of each owner.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="With --all: again and again, until q or Ctrl-C.")] = False,
+    as_json: o.Json = False,
+) -> int:
     """Say what the owner's agent holds, and for how long. With no agent it says so, and JSON is null.
 
     \b
     agentkeys status --for seaturtle --json
+    agentkeys status --all
+    agentkeys status --all --watch
     """
+    if everyone:
+        if owner or sock:
+            raise errors.UsageFault(
+                "--all is every owner, so it goes with neither --for nor --sock", "agentkeys status --all"
+            )
+        from agentkeys.cli import fleet_status  # threads and a terminal's modes, which one agent's status needs not
+
+        return fleet_status.show(home(), watch, as_json)
+    if watch:
+        raise errors.UsageFault("--watch goes with --all", "agentkeys status --all --watch")
     options = o.gather("status", owner, sock)
     options.json = as_json
     root = home()

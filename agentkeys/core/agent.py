@@ -17,6 +17,7 @@ from agentkeys.core.events import (
     Disconnected,
     Event,
     Pairs,
+    Peer,
     PeerRefused,
     Request,
     Tick,
@@ -40,10 +41,7 @@ def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
     if type(event) is Disconnected:
         return unlocking.abandoned(state, event.conn)
     if type(event) is PeerRefused:
-        return [
-            Audit(event.conn, "connect", event.peer.uid, event.peer.pid, [], "deny", event.why),
-            Close(event.conn),
-        ]
+        return [_denial(state, event.conn, event.peer, "connect", [], event.why), Close(event.conn)]
     if type(event) is AuditDurable:
         return unlocking.committed(state, event.conn, now)
     if type(event) is AuditFailed:
@@ -60,7 +58,7 @@ def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
         state.holdings.shorten(now + state.longest * 1000)
         return [*set_timer(state), *(_answer(state, event.request, now) if event.request else [])]
     if type(event) is ConfigRefused:
-        return _refusal(event.request, event.fault)
+        return _refusal(state, event.request, event.fault)
     return [Wipe(forget_everything(state)), Stop()]
 
 
@@ -96,15 +94,21 @@ def _answer(state: AgentState, event: Request, now: int) -> "list[Effect]":
             raise Locked(f"the agent of {state.owner} is locked", f"{OPEN_HINT} --for {state.owner}")
         return handler(state, event, now)
     except AgentkeysError as fault:
-        return _refusal(event, fault)
+        return _refusal(state, event, fault)
 
 
-def _refusal(event: Request, fault: AgentkeysError) -> "list[Effect]":
+def _denial(state: AgentState, conn: int, peer: Peer, verb: str, keys: "list[str]", why: str) -> Audit:
+    """The line that says so; `status` counts them."""
+    state.use.denied += 1
+    return Audit(conn, verb, peer.uid, peer.pid, keys, "deny", why)
+
+
+def _refusal(state: AgentState, event: Request, fault: AgentkeysError) -> "list[Effect]":
     effects: list[Effect] = []
     if event.verb in _READS or isinstance(fault, Denied):
         verb = event.verb.decode("ascii") if event.verb in _HANDLERS else "unknown"
         keys = _askable(event.pairs)
-        effects.append(Audit(event.conn, verb, event.peer.uid, event.peer.pid, keys, "deny", fault.message))
+        effects.append(_denial(state, event.conn, event.peer, verb, keys, fault.message))
     reply = _error(event.conn, fault.exit_code, fault.message, fault.hint)
     if isinstance(fault, NotUnlocked):
         for slug in fault.slugs:
@@ -152,7 +156,7 @@ def _get(state: AgentState, event: Request, now: int) -> "list[Effect]":
         raise UsageFault("get names one key", "agentkeys get GITHUB_TOKEN")
     org, env = _where(fields)
     slug, held = state.holdings.resolve(org, env, fields[b"key"])
-    state.last_use = now
+    state.gave(now)
     return [
         Audit(event.conn, "get", event.peer.uid, event.peer.pid, [slug], "allow"),
         Reply(event.conn, [b"ok", b"value", held.secret.view()], secret=True),
@@ -176,7 +180,7 @@ def _exec(state: AgentState, event: Request, now: int) -> "list[Effect]":
         )
         if not named:
             state.holdings.prepare(org, env, prepared)
-    state.last_use = now
+    state.gave(now)
     return [
         Audit(event.conn, "exec", event.peer.uid, event.peer.pid, prepared.slugs, "allow"),
         Reply(event.conn, prepared.fields, secret=True),
@@ -201,11 +205,11 @@ def _exec_lenient(state: AgentState, event: Request, org: str, env: str, now: in
     uid, pid = event.peer.uid, event.peer.pid
     effects: list[Effect] = []
     if given:
-        state.last_use = now
+        state.gave(now)
         effects.append(Audit(event.conn, "exec", uid, pid, injection.slugs, "allow"))
     if left_out:
         why = "; ".join([reason.message for _, reason in left_out])
-        effects.append(Audit(event.conn, "exec", uid, pid, [key for key, _ in left_out], "deny", why))
+        effects.append(_denial(state, event.conn, event.peer, "exec", [key for key, _ in left_out], why))
     for _, reason in left_out:
         injection.fields += (b"left-out", reason.message.encode("utf-8", "replace"))
     return [*effects, Reply(event.conn, injection.fields, secret=True)]
@@ -236,12 +240,7 @@ def _named(
 def _status(state: AgentState, event: Request, now: int) -> "list[Effect]":
     fields = asked.fields(event.pairs, frozenset((b"format",)))
     render = status.as_json if fields.get(b"format") == "json" else status.as_text
-    holdings = state.holdings
-    up = max(0, now - state.started) // 1000
-    text = render(
-        state.owner, state.facts, up, state.limits(now), holdings.directory is not None, state.shown_keys(now)
-    )
-    return [Reply(event.conn, [b"ok", b"text", text])]
+    return [Reply(event.conn, [b"ok", b"text", render(state.report(now))])]
 
 
 def _relock(state: AgentState, event: Request, now: int) -> "list[Effect]":
@@ -326,7 +325,7 @@ def _open(state: AgentState, event: Request, now: int) -> "list[Effect]":
     if wait:
         refusal = _error(event.conn, DENIED, "wrong passphrase", f"{OPEN_HINT} --for {state.owner}")
         refusal.wait = wait
-        return [Audit(event.conn, "open", event.peer.uid, event.peer.pid, [], "deny", "wrong passphrase"), refusal]
+        return [_denial(state, event.conn, event.peer, "open", [], "wrong passphrase"), refusal]
     return [
         Audit(event.conn, "open", event.peer.uid, event.peer.pid, [], "allow"),
         Reply(event.conn, [b"ok"]),

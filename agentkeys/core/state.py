@@ -6,7 +6,7 @@ from agentkeys.core.holdings import Holdings, Staged
 from agentkeys.core.padlock import Padlock
 from agentkeys.core.renewals import Renewals
 from agentkeys.core.secret import Secret
-from agentkeys.core.status import AgentFacts, KeyState, Limits
+from agentkeys.core.status import AgentFacts, KeyState, Limits, Report, Use
 
 
 class AgentState:
@@ -24,6 +24,7 @@ class AgentState:
         """Seconds without a use after which everything is forgotten; 0 for never."""
         self.last_use = started
         """When a value was last given out or brought; asking for status or lists is no use."""
+        self.use = Use()
         self.holdings = Holdings(owner)
         self.staged: dict[int, Staged] = {}
         self.renewals = Renewals()
@@ -39,6 +40,17 @@ class AgentState:
         at = self.renewals.next()
         renewal = None if at is None else max(0, at - now) // 1000
         return Limits(self.longest, self.idle, renewal, self.renewals.fault, self.padlock.closed)
+
+    def gave(self, now: int) -> None:
+        """Values were given out."""
+        self.last_use = self.use.last = now
+        self.use.given += 1
+
+    def report(self, now: int) -> Report:
+        """What `status` shows."""
+        shown = Report(self.owner, self.facts, self.started, now, self.limits(now), self.use)
+        shown.unlocked, shown.keys = self.holdings.directory is not None, self.shown_keys(now)
+        return shown
 
     def idle_since(self, now: int) -> bool:
         """Whether the idle limit is reached."""

@@ -45,6 +45,20 @@ class Limits:
         """Whether `lock --passphrase` keeps the agent from serving anything."""
 
 
+class Use:
+    """What an agent was asked for since it started."""
+
+    __slots__ = ("denied", "given", "last")
+
+    def __init__(self) -> None:
+        self.given = 0
+        """Requests that were answered with values: each `get`, `exec` and `source`."""
+        self.last: int | None = None
+        """When the last of them was, milliseconds of CLOCK_BOOTTIME."""
+        self.denied = 0
+        """Lines in the audit log that say deny."""
+
+
 class AgentFacts:
     """What the driver knows about its own process."""
 
@@ -68,16 +82,47 @@ class AgentFacts:
         """Whether all buffers with values are kept out of swap."""
 
 
-def as_json(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bool, keys: "list[KeyState]") -> bytes:
+class Report:
+    """All that one `status` shows."""
+
+    __slots__ = ("facts", "keys", "limits", "now", "owner", "started", "unlocked", "use")
+
+    def __init__(self, owner: str, facts: AgentFacts, started: int, now: int, limits: Limits, use: Use) -> None:
+        self.owner = owner
+        self.facts = facts
+        self.started = started
+        """When the agent started, and now: milliseconds of CLOCK_BOOTTIME."""
+        self.now = now
+        self.limits = limits
+        self.use = use
+        self.unlocked = False
+        """Whether anything was unlocked since the start, so that the rack's names are known."""
+        self.keys: list[KeyState] = []
+
+    @property
+    def up(self) -> int:
+        """Seconds since the start."""
+        return max(0, self.now - self.started) // 1000
+
+    @property
+    def unused(self) -> "int | None":
+        """Seconds since a value was last given, or None."""
+        return None if self.use.last is None else max(0, self.now - self.use.last) // 1000
+
+
+def as_json(report: Report) -> bytes:
     """One JSON object; seconds for every time."""
-    rows = ",".join([_key_json(key) for key in keys])
+    owner, facts, limits, use = report.owner, report.facts, report.limits, report.use
+    rows = ",".join([_key_json(key) for key in report.keys])
+    unused = "null" if report.unused is None else str(report.unused)
     renewal = "null" if limits.renewal is None else str(limits.renewal)
     return (
         f'{{"owner":{quote(owner)},"wallet":{quote(facts.wallet)},"pid":{facts.pid},"socket":{quote(facts.socket)},'
-        f'"version":{quote(facts.version)},"login_session":{quote(facts.session)},"uptime_seconds":{up},'
+        f'"version":{quote(facts.version)},"login_session":{quote(facts.session)},"uptime_seconds":{report.up},'
         f'"max_seconds":{limits.longest},"idle_seconds":{limits.idle},"auto_unlock_in_seconds":{renewal},'
         f'"auto_unlock_fault":{quote(limits.fault)},"locked":{_json_bool(limits.locked)},'
-        f'"unlocked":{_json_bool(unlocked)},"memory_protected":{_json_bool(not facts.dumpable)},'
+        f'"given":{use.given},"last_given_seconds_ago":{unused},"denied":{use.denied},'
+        f'"unlocked":{_json_bool(report.unlocked)},"memory_protected":{_json_bool(not facts.dumpable)},'
         f'"memory_locked":{_json_bool(facts.memory_locked)},"keys":[{rows}]}}\n'
     ).encode("ascii")
 
@@ -96,18 +141,23 @@ def _json_bool(value: bool) -> str:
     return "true" if value else "false"
 
 
-def as_text(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bool, keys: "list[KeyState]") -> bytes:
+def as_text(report: Report) -> bytes:
     """A few lines for a person."""
+    facts, limits, use, keys = report.facts, report.limits, report.use, report.keys
     held = sum(1 for key in keys if key.state == "unlocked")
-    counted = f"{held} unlocked of {len(keys)}" if unlocked else "locked: nothing was unlocked yet"
+    counted = f"{held} unlocked of {len(keys)}" if report.unlocked else "locked: nothing was unlocked yet"
     if limits.locked:
         counted = "locked by a passphrase: agentkeys lock --open"
     lines = [
-        f"owner    {owner}  {facts.wallet}".rstrip(),
-        f"agent    pid {facts.pid}, up {show_duration(up)}, {facts.socket}",
+        f"owner    {report.owner}  {facts.wallet}".rstrip(),
+        f"agent    pid {facts.pid}, up {show_duration(report.up)}, {facts.socket}",
         f"callers  {'login session ' + facts.session if facts.session else 'every process of this user'}",
         f"keys     {counted}",
     ]
+    if report.unused is not None:
+        lines.append(f"used     {_times(use.given)}, last {show_duration(report.unused)} ago")
+    if use.denied:
+        lines.append(f"denied   {_times(use.denied)}")
     if limits.idle:
         lines.append(f"idle     forgets all after {show_duration(limits.idle)} without a use")
     if limits.renewal is not None:
@@ -124,6 +174,10 @@ def as_text(owner: str, facts: AgentFacts, up: int, limits: Limits, unlocked: bo
         rests = f"  {key.vault}  {key.grade}" if key.vault else ""
         lines.append(f"  {key.slug:<{width}}  {key.state}{left}{rests}")
     return "".join([_printable(line) + "\n" for line in lines]).encode("utf-8")
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _printable(line: str) -> str:
