@@ -94,15 +94,15 @@ def _judge(path: str, facts: os.stat_result, limit: int) -> None:
         raise VaultFault(f"{path} is larger than anything agentkeys writes", f"ls -l {path}")
 
 
-def write_file(path: str, data: bytes) -> None:
-    """Replace `path` by `data`, 0600, all or nothing, and durable before it returns.
+def write_file(path: str, data: bytes, mode: int = 0o600) -> None:
+    """Replace `path` by `data`, all or nothing, and durable before it returns.
 
-    Raises VaultFault when the disk refuses; the old file is untouched then. A failed fsync is not tried again,
-    since the kernel may have dropped the pages (fsync(2)).
+    A `mode` other than 0600 is for files of the user's own. Raises VaultFault when the disk refuses; the old file is
+    untouched then. A failed fsync is not tried again, since the kernel may have dropped the pages (fsync(2)).
     """
     temp = f"{path}.{os.getpid()}{TEMP_SUFFIX}"
     try:
-        _write_new(temp, data)
+        _write_new(temp, data, mode)
         os.rename(temp, path)
         sync_dir(os.path.dirname(path))
     except OSError as error:
@@ -135,10 +135,10 @@ def touch(path: str) -> None:
         raise VaultFault(f"{path} can't be made: {error.strerror}", f"df {os.path.dirname(path)}") from None
 
 
-def _write_new(path: str, data: bytes) -> None:
+def _write_new(path: str, data: bytes, mode: int = 0o600) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        os.fchmod(fd, 0o600)  # whatever the umask
+        os.fchmod(fd, mode)  # whatever the umask
         left = memoryview(data)
         while left:
             left = left[os.write(fd, left) :]

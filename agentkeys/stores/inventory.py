@@ -23,12 +23,13 @@ def prepare(root: str) -> None:
                 atomic.write_file(path, os.urandom(32))
 
 
-def add(root: str, owner: str, slug: str) -> None:
-    """Mark `slug` as there. Raises VaultFault."""
-    path = paths.inventory_marker(root, owner, slug)
-    if not paths.exists(path):
+def add(root: str, owner: str, *slugs: str) -> None:
+    """Mark `slugs` as there. Raises VaultFault."""
+    missing = [path for path in [paths.inventory_marker(root, owner, slug) for slug in slugs] if not paths.exists(path)]
+    if missing:
         atomic.make_private_dir(paths.inventory_dir(root, owner))
-        atomic.write_once(path, b"")
+        for path in missing:
+            atomic.touch(path)  # an empty file has no bytes to sync
         atomic.sync_dir(paths.inventory_dir(root, owner))
 
 
@@ -52,8 +53,7 @@ def reconcile(root: str, owner: str, slugs: "list[str]") -> None:
         return
     atomic.make_private_dir(directory)
     for name in wanted - found:
-        # An empty file has no bytes to sync, and 10,000 fsyncs would hold the lock for seconds.
-        atomic.touch(f"{directory}/{name}")
+        atomic.touch(f"{directory}/{name}")  # 10,000 fsyncs would hold the lock for seconds
     atomic.sync_dir(directory)
     for name in found - wanted:
         atomic.remove_file(f"{directory}/{name}")

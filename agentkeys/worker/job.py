@@ -56,6 +56,10 @@ class Job:
         """The secret value of a `set`, or None when there is none."""
         return self._fields.get("value", [None])[0]
 
+    def values(self) -> "list[bytes]":
+        """The secret values of an `import`, as many as it has slugs and in their order."""
+        return self._fields.get("value", [])
+
 
 def unframe(message: bytes) -> memoryview:
     """The payload of a message that is all there. Raises Unfinished when more must come, WireError."""

@@ -70,16 +70,15 @@ def in_memory(manifest: Manifest) -> "list[str]":
     return sorted([slug for slug, record in manifest.keys.items() if record.vault in volatile]) if volatile else []
 
 
-def one(
+def some(
     connection: Connection,
     longest: int,
     rack: Rack,
     manifest: Manifest,
-    record: KeyRecord,
-    grade: str,
-    value: bytes,
+    brought: "list[tuple[KeyRecord, str, bytes]]",
 ) -> None:
-    """The rest of a transaction that brings one value; begin() said `longest`."""
-    ttl = max(1, min(times.time_to_live(record, 0), longest))
-    add(connection, {(record.vault, grade, ttl): [record.slug]}, {record.slug: value})
+    """The rest of a transaction that brings each (key, grade, value); begin() said `longest`."""
+    for record, grade, value in brought:
+        ttl = max(1, min(times.time_to_live(record, 0), longest))
+        add(connection, {(record.vault, grade, ttl): [record.slug]}, {record.slug: value})
     commit(connection, rack, manifest)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from agentkeys import paths
 from agentkeys.client.connection import Connection, agent_sockets
-from agentkeys.core import grades, refs, token_shapes
+from agentkeys.core import environment, grades, refs, token_shapes
 from agentkeys.core.manifest import KeyRecord, Manifest
 from agentkeys.core.secret import Secret
 from agentkeys.errors import (
@@ -44,41 +44,78 @@ def place_of(rack: Rack, manifest: Manifest, job: Job | None = None) -> Place:
     return place
 
 
+class Change:
+    """One key that is to be set: what the rack says of it now, and what it is to say."""
+
+    def __init__(self, job: Job, manifest: Manifest, slug: str, value: bytes | None) -> None:
+        """Hold the operator's rules and the vault's. Raises UsageFault, Denied, and leaves nothing behind."""
+        refs.split_slug(slug)
+        self.slug = slug
+        self.old = manifest.keys.get(slug)
+        self.record = _record(job, slug, self.old)
+        self.kind = vault_class(self.record.vault)
+        self.value = _value(job, self.record, self.kind, value)
+        """The value, or where it is."""
+        self.grade = grade_of(self.record, self.kind)
+        self.warnings = _check(job, slug, self.value, self.grade, self.kind)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the value is elsewhere, and not known before the next unlock."""
+        return self.kind.protection == "reference"
+
+    def told(self) -> "tuple[bytes, ...]":
+        """The request by which an agent that holds the old value learns of the new one."""
+        named = (b"replace", b"slug", self.slug.encode())
+        if self.is_reference:
+            return named
+        cap = max(1, times.time_to_live(self.record, refs.MAX_TTL))
+        facts = (b"vault", self.record.vault.encode(), b"grade", self.grade.encode(), b"cap", b"%d" % cap)
+        return (*named, *facts, b"value", self.value)
+
+    def untold(self) -> "tuple[bytes, ...]":
+        """The request that makes an agent forget, when nobody knows which of the two counts.
+
+        A slug that is in the rack in either case is locked then; it was no person who relocked it.
+        """
+        return (*((b"relock", b"key") if self.old is None else (b"replace", b"slug")), self.slug.encode())
+
+
 def set_key(job: Job) -> Rows:
     """Put a value into its vault and its key into the rack; live agents hold the new value before we answer."""
-    slug = job.text("slug")
-    refs.split_slug(slug)
     rack = begin(job)
     with rack.lock:
         manifest = rack.require()
-        old = manifest.keys.get(slug)
-        record = _record(job, slug, old)
-        kind = vault_class(record.vault)  # a typo leaves nothing behind
-        value = _value(job, record, kind)
-        grade = grade_of(record, kind)
-        warnings = _check(job, slug, value, grade, kind)
-        changes: dict[str, dict[str, bytes | None]] = {record.vault: {slug: value}}
-        if old is not None and old.vault != record.vault:
-            changes[old.vault] = {slug: None}
-        agent = _agent_for(job, rack) if kind.in_memory else None
-        # An agent that refuses an unlock does it now, while nothing is stored.
-        longest = push.begin(agent) if agent is not None else 0
-        inventory.prepare(rack.root)
-        inventory.add(rack.root, rack.owner, slug)
-        manifest.keys[slug] = record
-        with _nobody_serves_the_old(rack, slug, old is not None):
-            warnings += _change(rack, manifest, changes, "set", slug)
-        if kind.protection == "reference":
-            _tell_agents(rack, b"replace", b"slug", slug.encode())  # its value isn't known before the next unlock
-        else:
-            cap = max(1, times.time_to_live(record, refs.MAX_TTL))
-            facts = (b"vault", record.vault.encode(), b"grade", grade.encode(), b"cap", b"%d" % cap)
-            _tell_agents(rack, b"replace", b"slug", slug.encode(), *facts, b"value", value)
-        if agent is not None:
-            push.one(agent, longest, rack, manifest, record, grade, value)
-    rows: Rows = [("slug", slug), ("vault", record.vault), ("grade", grade)]
-    rows.append(("effect", "replaced" if old else "added"))
+        change = Change(job, manifest, job.text("slug"), job.value())
+        warnings = change.warnings + store(job, rack, manifest, [change], "set")
+    rows: Rows = [("slug", change.slug), ("vault", change.record.vault), ("grade", change.grade)]
+    rows.append(("effect", "replaced" if change.old else "added"))
     return rows + [("warning", text) for text in warnings]
+
+
+def store(job: Job, rack: Rack, manifest: Manifest, changes: "list[Change]", verb: str) -> "list[str]":
+    """Commit all of `changes` or none, under the rack's lock; live agents know before it returns.
+
+    What the person should be told.
+    """
+    # An agent that refuses an unlock does it now, while nothing is stored.
+    agent = _agent_for(job, rack) if any(change.kind.in_memory for change in changes) else None
+    longest = push.begin(agent) if agent is not None else 0
+    inventory.prepare(rack.root)
+    inventory.add(rack.root, rack.owner, *[change.slug for change in changes])
+    by_vault: dict[str, dict[str, bytes | None]] = {}
+    for change in changes:
+        by_vault.setdefault(change.record.vault, {})[change.slug] = change.value
+        if change.old is not None and change.old.vault != change.record.vault:
+            by_vault.setdefault(change.old.vault, {})[change.slug] = None
+        manifest.keys[change.slug] = change.record
+    with _nobody_serves_the_old(rack, [change.untold() for change in changes]):
+        warnings = _commit(rack, manifest, by_vault, verb, [change.slug for change in changes])
+    _tell_agents(rack, [change.told() for change in changes])
+    if agent is not None:
+        brought = [(change.record, change.grade, change.value) for change in changes if change.kind.in_memory]
+        push.some(agent, longest, rack, manifest, brought)
+    return warnings
 
 
 def _record(job: Job, slug: str, old: KeyRecord | None) -> KeyRecord:
@@ -90,9 +127,9 @@ def _record(job: Job, slug: str, old: KeyRecord | None) -> KeyRecord:
     return KeyRecord(slug, vault, "copy", old.created if old else now, now, max_ttl, expires)
 
 
-def _value(job: Job, record: KeyRecord, kind: type[Vault]) -> bytes:
+def _value(job: Job, record: KeyRecord, kind: type[Vault], value: bytes | None) -> bytes:
     """The value, or where it is; by default a reference is the key's own name. Raises UsageFault."""
-    value, reference = job.value(), job.text("ref", "")
+    reference = job.text("ref", "")
     if kind.protection == "reference":
         if value is not None:
             raise UsageFault(
@@ -120,16 +157,20 @@ def _check(job: Job, slug: str, value: bytes, grade: str, kind: type[Vault]) -> 
             f"{slug} would be {grade}, and minimum_grade is {settings.minimum}",
             f"agentkeys set {slug} --vault os.secure --expires-in 30d",
         )
+    name = slug.rpartition(".")[2]
+    warnings = []
+    if environment.loads_code(name) and name not in settings.allow_names:
+        warnings.append(f"{name} changes how programs load or run code: exec gives it only as another, --key {name}=AS")
     shape = None if kind.protection == "reference" else token_shapes.long_lived(value)
     if shape is None:
-        return []
+        return warnings
     what, instead = shape
     if settings.block_dangerous:
         raise Denied(
             f"the value of {slug} looks like {what}, and dangerous_tokens is block",
             f"use {instead}" if instead else "use a credential that ends by itself",
         )
-    return [f"this looks like {what}, which lives long" + (f"; better: {instead}" if instead else "")]
+    return [*warnings, f"this looks like {what}, which lives long" + (f"; better: {instead}" if instead else "")]
 
 
 def _agent_for(job: Job, rack: Rack) -> Connection:
@@ -152,9 +193,9 @@ def delete_key(job: Job) -> Rows:
         old = manifest.keys.pop(slug, None)
         if old is None:
             return [("slug", slug), ("effect", "absent")]
-        with _nobody_serves_the_old(rack, slug, True):
-            warnings = _change(rack, manifest, {old.vault: {slug: None}}, "del", slug)
-        _tell_agents(rack, b"forget", b"slug", slug.encode())
+        with _nobody_serves_the_old(rack, [(b"replace", b"slug", slug.encode())]):
+            warnings = _commit(rack, manifest, {old.vault: {slug: None}}, "del", [slug])
+        _tell_agents(rack, [(b"forget", b"slug", slug.encode())])
         inventory.remove(rack.root, rack.owner, slug)
     return [("slug", slug), ("vault", old.vault), ("effect", "deleted"), *[("warning", text) for text in warnings]]
 
@@ -164,8 +205,8 @@ def begin(job: Job) -> Rack:
     return open_rack(job.text("home"), refs.check_owner(job.text("owner")), job.means())
 
 
-def _change(
-    rack: Rack, manifest: Manifest, changes: "dict[str, dict[str, bytes | None]]", verb: str, slug: str
+def _commit(
+    rack: Rack, manifest: Manifest, changes: "dict[str, dict[str, bytes | None]]", verb: str, slugs: "list[str]"
 ) -> "list[str]":
     """Vaults first, then the manifest's rename, then what the old state alone needed; audited before and after.
 
@@ -173,7 +214,7 @@ def _change(
     """
     log = AuditLog(paths.audit_dir(rack.root, rack.owner), rack.owner)
     log.seal(Secret(rack.keys.state))
-    who = (os.getuid(), os.getppid(), [slug])
+    who = (os.getuid(), os.getppid(), slugs)
     log.append(verb, *who, "intent")
     log.sync()
     touched: list[tuple[Vault, str]] = []
@@ -188,7 +229,8 @@ def _change(
         try:
             vault.settle(manifest.vaults[name])
         except AgentkeysError as fault:
-            left.append(f"the old value of {slug} stays in {name} until the next change there: {fault.message}")
+            old = f"the old value of {slugs[0]} stays" if len(slugs) == 1 else "old values stay"
+            left.append(f"{old} in {name} until the next change there: {fault.message}")
     try:
         if not left:
             log.append(verb, *who, "done")
@@ -198,19 +240,19 @@ def _change(
 
 
 @contextmanager
-def _nobody_serves_the_old(rack: Rack, slug: str, known: bool) -> Iterator[None]:
+def _nobody_serves_the_old(rack: Rack, requests: "list[tuple[bytes, ...]]") -> Iterator[None]:
     """When a change fails somewhere in its commit, old or new may count: then no agent may hold either.
 
-    `known` says that the slug is in the rack in either case, so that it is locked, and no relock of a person's.
+    `requests` make it so.
     """
     try:
         yield
     except BaseException:
-        _tell_agents(rack, *((b"replace", b"slug") if known else (b"relock", b"key")), slug.encode())
+        _tell_agents(rack, requests)
         raise
 
 
-def _tell_agents(rack: Rack, verb: bytes, *pairs: bytes) -> None:
+def _tell_agents(rack: Rack, requests: "list[tuple[bytes, ...]]") -> None:
     """Tell every live agent of the owner, still under the rack's lock, so that they hear of changes in their order.
 
     Raises OutcomeUnknown when one may still hold what it shouldn't, after all the others were told.
@@ -219,7 +261,8 @@ def _tell_agents(rack: Rack, verb: bytes, *pairs: bytes) -> None:
     for path in agent_sockets(rack.root, rack.owner):
         try:
             connection = Connection(path, rack.owner)
-            connection.ask(verb, *pairs, secret=True)
+            for verb, *pairs in requests:
+                connection.ask(verb, *pairs, secret=True)
             connection.close()
         except (NoAgent, OutcomeUnknown):
             continue  # it died, and what it held died with it
