@@ -20,6 +20,7 @@ FAMILIES = {
     "del": "rack",
     "list": "rack",
     "unlock": "rack",
+    "import": "env_file",
     "exec": "inject",
     "source": "inject",
     "owner": "owners",
@@ -52,6 +53,7 @@ daily
   relock     make the agents forget: everything, one key, or one env's
   lock       make all of the owner's agents forget everything, at once
   del        take a key out of the rack
+  import     put what a .env file holds into the rack:  agentkeys import .env --replace
 
 owners
   owner      list, show, alias and remove owners

@@ -154,7 +154,7 @@ def set_(
     fields += [("max-ttl", cap)] if cap else []
     fields += [("expires-in", str(refs.parse_duration(expires_in)))] if expires_in else []
     fields += [("expires-at", expires_at)] if expires_at else []
-    fields += [("socket", _socket_of(chosen, vault))]
+    fields += [("socket", socket_of(chosen, vault))]
     answer = work("set", fields)
     for warning in answer.texts("warning"):
         client.note(f"warning: {warning}")
@@ -164,7 +164,7 @@ def set_(
         o.say(f"{answer.text('effect')} {slug} in {answer.text('vault')} of {chosen}")
 
 
-def _socket_of(owner: str, vault: str) -> str:
+def socket_of(owner: str, vault: str) -> str:
     """The socket of the agent that a value goes to which rests nowhere else, "" when none answers.
 
     Raises why there is none that can be asked, when it is wanted for sure.

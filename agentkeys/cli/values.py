@@ -19,7 +19,7 @@ def read_value(name: str, from_file: str, from_env: str) -> bytes:
             "--from-file and --from-env are two sources for one value", f"agentkeys set {name} --from-file FILE"
         )
     if from_file:
-        value = _read_file(name, from_file)
+        value = read_file(from_file, f"agentkeys set {name} --from-file FILE")
     elif from_env:
         value = os.environb.get(from_env.encode("utf-8", "surrogateescape"), b"")
         if not value:
@@ -38,7 +38,8 @@ def read_value(name: str, from_file: str, from_env: str) -> bytes:
     return value
 
 
-def _read_file(name: str, path: str) -> bytes:
+def read_file(path: str, hint: str) -> bytes:
+    """A file of the caller's, or a pipe's all; no more of it than tells that it is over 1 MiB. Raises UsageFault."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -46,9 +47,7 @@ def _read_file(name: str, path: str) -> bytes:
         finally:
             os.close(fd)
     except OSError as error:
-        raise UsageFault(
-            f"{path!a} can't be read: {error.strerror}", f"agentkeys set {name} --from-file FILE"
-        ) from None
+        raise UsageFault(f"{path!a} can't be read: {error.strerror}", hint) from None
 
 
 def _read_all(fd: int) -> bytes:

@@ -90,6 +90,10 @@ def _work(message: bytes) -> bytes:
         from agentkeys.worker import probe_jobs
 
         return jobs.encode("ok", {"probe": probe_jobs.probe, "inspect": probe_jobs.inspect}[job.name](job))
+    if job.name == "import":
+        from agentkeys.worker import import_job
+
+        return jobs.encode("ok", import_job.import_keys(job))
     from agentkeys.worker import rack_jobs
 
     run = {

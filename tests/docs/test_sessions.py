@@ -64,7 +64,10 @@ def matches(step: Step, shown: str) -> bool:
     return re.fullmatch(pattern, shown) is not None
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/two-robots-one-laptop.md"])
+PLAYED = ["README.md", "docs/tutorial/two-robots-one-laptop.md", "docs/tutorial/from-env-to-agentkeys.md"]
+
+
+@pytest.mark.parametrize("page", PLAYED)
 def test_a_session_prints_what_the_page_shows(page: str, reader: Runner, canary: Plant) -> None:
     """Typed on a terminal in an empty home, one after the other, every command prints what stands below it."""
     found = sessions(REPO / page)
