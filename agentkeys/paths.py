@@ -304,6 +304,22 @@ def agent_locks(root: str, owner: str) -> "list[str]":
     return [f"{directory}/{name}" for name in sorted(names) if name.endswith(".lock")]
 
 
+EPOCH = "epoch"
+"""The sign to shells' hooks that something changed: a file in run_dir() that names another one each time."""
+
+
+def epoch(root: str, owner: str) -> "tuple[str, str]":
+    """(the file that names the present sign, the sign itself or "" while there is none)."""
+    directory = run_dir(root, owner)
+    name = read_small(f"{directory}/{EPOCH}").decode("ascii", "replace")
+    if not name.startswith(f"{EPOCH}-") or not exists(f"{directory}/{name}"):
+        try:
+            name = max([name for name in posix.listdir(directory) if name.startswith(f"{EPOCH}-")], default="")
+        except OSError:
+            name = ""
+    return f"{directory}/{EPOCH}", f"{directory}/{name}" if name else ""
+
+
 def lock_socket(lock: str) -> str:
     """The socket path that an agent wrote into its lock file, or "" while it starts."""
     text = read_small(lock).decode(FS_ENCODING, "surrogateescape")

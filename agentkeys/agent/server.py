@@ -9,13 +9,14 @@ from agentkeys import wire
 from agentkeys.agent.clients import Clients
 from agentkeys.agent.deadlines import Deadlines
 from agentkeys.agent.door import Door
+from agentkeys.agent.epoch import Epoch
 from agentkeys.agent.place import Place
 from agentkeys.agent.poller import now_ms
 from agentkeys.agent.poller_here import Poller
 from agentkeys.agent.settings import Settings
 from agentkeys.agent.unlocker import PATIENCE, Unlocker
 from agentkeys.core import agent, events
-from agentkeys.core.effects import Audit, Close, Effect, ReadConfig, Reply, SealAudit, SetTimer, Unlock, Wipe
+from agentkeys.core.effects import Audit, Close, Effect, NewEpoch, ReadConfig, Reply, SealAudit, SetTimer, Unlock, Wipe
 from agentkeys.core.state import AgentState
 from agentkeys.errors import AgentkeysError, VaultFault
 from agentkeys.stores.audit_log import SYNC_DELAY, AuditLog
@@ -34,6 +35,7 @@ class Server:
         log: AuditLog,
         max_connections: int,
         unlocker: Unlocker,
+        epoch: Epoch,
     ) -> None:
         self.state = state
         self.step: Step = agent.step
@@ -42,6 +44,7 @@ class Server:
         self.settings = settings
         self.log = log
         self.unlocker = unlocker
+        self.epoch = epoch
         self.poller = poller = Poller()
         self.deadlines = deadlines = Deadlines()
         hello = wire.hello(
@@ -113,6 +116,8 @@ class Server:
                 self._unlock(effect)
             elif isinstance(effect, ReadConfig):
                 self._read_config(effect.request)
+            elif isinstance(effect, NewEpoch):
+                self.epoch.begin()
             elif isinstance(effect, Close):
                 if effect.conn in self.clients.connected:
                     self.clients.close(self.clients.connected[effect.conn])
@@ -143,7 +148,7 @@ class Server:
             for connection in self.settings.turned_away(connected):
                 self.clients.close(connection)
             asker = request if request.conn in connected else None
-            event = events.ConfigRead(found.allow_names, found.longest, found.idle, asker)
+            event = events.ConfigRead(found.allow_names, found.longest, found.idle, found.inject, asker)
         self.handle(event)
 
     def _unlock(self, effect: Unlock) -> None:

@@ -20,6 +20,7 @@ import agentkeys
 from agentkeys import client, hardening, paths
 from agentkeys.agent import peer
 from agentkeys.agent.door import connection_limit
+from agentkeys.agent.epoch import Epoch
 from agentkeys.agent.place import Place, Taken, sweep
 from agentkeys.agent.poller import now_ms
 from agentkeys.agent.server import Server
@@ -135,8 +136,10 @@ def _run(argv: "list[str]", starter: "Parent | Foreground") -> int:
         found = settings.read()
         wake = _catch_signals()  # before there is anything that a signal would leave behind
         inherited = HANDED_OVER if options.handed_over else -1
-        with Place(options.socket, options.lock, options.private == "at", inherited) as place:
-            server, leave = _prepare(options, settings, found, place)
+        place = Place(options.socket, options.lock, options.private == "at", inherited)
+        with Epoch(options.lock.rpartition("/")[0]) as epoch, place:
+            server, leave = _prepare(options, settings, found, place, epoch)
+            epoch.begin()
             starter.ready()
             sweep(options.lock)
             server.serve(wake, *leave)
@@ -162,7 +165,9 @@ def null_descriptors(*fds: int) -> None:
         os.close(null)
 
 
-def _prepare(options: Options, settings: Settings, found: config.Config, place: Place) -> "tuple[Server, list[int]]":
+def _prepare(
+    options: Options, settings: Settings, found: config.Config, place: Place, epoch: Epoch
+) -> "tuple[Server, list[int]]":
     """The server behind a place's socket, and the descriptors whose readiness means its end. Raises UsageFault."""
     facts = status.AgentFacts(
         os.getpid(),
@@ -175,10 +180,10 @@ def _prepare(options: Options, settings: Settings, found: config.Config, place: 
     )
     _keep_in_memory(facts)
     state = AgentState(options.owner, facts, now_ms(), found.allow_names)
-    state.longest, state.idle = found.longest, found.idle
+    state.longest, state.idle, state.inject = found.longest, found.idle, found.inject
     log = AuditLog(paths.audit_dir(options.home, options.owner), options.owner)
     limit = connection_limit(_raise_descriptor_limit())
-    server = Server(state, place, settings, log, limit, _unlocker(options))
+    server = Server(state, place, settings, log, limit, _unlocker(options), epoch)
     if options.debug:
         from agentkeys.agent import debug
 

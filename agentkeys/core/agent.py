@@ -8,7 +8,7 @@ Rule 4: a refused request leaves its connection usable and changes nothing.
 """
 
 from agentkeys.core import asked, refs, status, unlocking
-from agentkeys.core.effects import Audit, Close, Effect, ReadConfig, Reply, Stop, Unlock, Wipe
+from agentkeys.core.effects import Audit, Close, Effect, NewEpoch, ReadConfig, Reply, Stop, Unlock, Wipe
 from agentkeys.core.events import (
     AuditDurable,
     AuditFailed,
@@ -54,6 +54,7 @@ def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
         return [*_renew(state, now), *set_timer(state)]
     if type(event) is ConfigRead:
         state.allowed_names, state.longest, state.idle = event.allowed_names, event.longest, event.idle
+        state.inject = event.inject
         state.holdings.prepared.clear()  # what was refused or given by the old names
         state.holdings.shorten(now + state.longest * 1000)
         return [*set_timer(state), *(_answer(state, event.request, now) if event.request else [])]
@@ -173,6 +174,16 @@ def _exec(state: AgentState, event: Request, now: int) -> "list[Effect]":
         raise UsageFault("lenient is 1, or not there")
     if b"lenient" in fields:
         return _exec_lenient(state, event, org, env, now)
+    prepared = _injection(state, org, env, named)
+    state.gave(now)
+    return [
+        Audit(event.conn, "exec", event.peer.uid, event.peer.pid, prepared.slugs, "allow"),
+        Reply(event.conn, prepared.fields, secret=True),
+    ]
+
+
+def _injection(state: AgentState, org: str, env: str, named: "list[str]") -> Injection:
+    """All that was asked for. Raises Absent, Locked, Denied, UsageFault."""
     prepared = None if named else state.holdings.prepared.get((org, env))
     if prepared is None:
         prepared = Injection(
@@ -180,10 +191,24 @@ def _exec(state: AgentState, event: Request, now: int) -> "list[Effect]":
         )
         if not named:
             state.holdings.prepare(org, env, prepared)
+    return prepared
+
+
+def _hook(state: AgentState, event: Request, now: int) -> "list[Effect]":
+    """Say whether `exec` would be given this; where the operator's config has it so, give the keys that are named.
+
+    Without a value it is no use of a key, and leaves no line.
+    """
+    fields = asked.fields(event.pairs, _WHERE, repeated=b"key")
+    org, env = _where(fields)
+    named = _named_keys(event.pairs)
+    injection = _injection(state, org, env, named)
+    if not named or not state.inject:
+        return [Reply(event.conn, [b"ok"])]
     state.gave(now)
     return [
-        Audit(event.conn, "exec", event.peer.uid, event.peer.pid, prepared.slugs, "allow"),
-        Reply(event.conn, prepared.fields, secret=True),
+        Audit(event.conn, "hook", event.peer.uid, event.peer.pid, injection.slugs, "allow"),
+        Reply(event.conn, injection.fields, secret=True),
     ]
 
 
@@ -256,7 +281,8 @@ def _relock(state: AgentState, event: Request, now: int) -> "list[Effect]":
     reply: list[bytes | bytearray | memoryview] = [b"ok"]
     for slug in slugs:
         reply += (b"slug", slug.encode("ascii"))
-    return [Wipe(gone), *set_timer(state), Reply(event.conn, reply)]
+    effects: list[Effect] = [Wipe(gone), NewEpoch()] if gone else []
+    return [*effects, *set_timer(state), Reply(event.conn, reply)]
 
 
 _REPLACE = frozenset((b"slug", b"value", b"cap", b"vault", b"grade"))
@@ -270,7 +296,7 @@ def _replace(state: AgentState, event: Request, now: int) -> "list[Effect]":
     if len(event.pairs) == 1:
         slug = asked.text(asked.exactly(event.pairs, frozenset((b"slug",)), "replace")[b"slug"])
         gone = state.holdings.outdate(refs.slug(*refs.split_slug(slug)))
-        return [Wipe(gone), *set_timer(state), Reply(event.conn, [b"ok"])]
+        return [Wipe(gone), NewEpoch(), *set_timer(state), Reply(event.conn, [b"ok"])]
     known = asked.exactly(event.pairs, _REPLACE, "replace")
     slug = refs.slug(*refs.split_slug(asked.text(known[b"slug"])))
     cap, grade = asked.text(known[b"cap"]), asked.text(known[b"grade"])
@@ -279,7 +305,7 @@ def _replace(state: AgentState, event: Request, now: int) -> "list[Effect]":
     limit = state.longest if cap == "0" else min(asked.seconds(cap), state.longest)
     new = Held(Secret(known[b"value"]), now + limit * 1000, asked.text(known[b"vault"]), grade)
     gone = state.holdings.replace(slug, new)
-    return [Wipe(gone), *set_timer(state), Reply(event.conn, [b"ok"])]
+    return [Wipe(gone), NewEpoch(), *set_timer(state), Reply(event.conn, [b"ok"])]
 
 
 def _forget(state: AgentState, event: Request, now: int) -> "list[Effect]":
@@ -289,7 +315,7 @@ def _forget(state: AgentState, event: Request, now: int) -> "list[Effect]":
             raise UsageFault("forget takes slugs")
         slugs += asked.slugs(bytes(value))
     gone = state.holdings.forget(slugs, drop=True)
-    return [Wipe(gone), *set_timer(state), Reply(event.conn, [b"ok"])]
+    return [Wipe(gone), NewEpoch(), *set_timer(state), Reply(event.conn, [b"ok"])]
 
 
 def _ping(state: AgentState, event: Request, now: int) -> "list[Effect]":
@@ -305,7 +331,7 @@ def _query(state: AgentState, event: Request, now: int) -> "list[Effect]":
 
 def _reload(state: AgentState, event: Request, now: int) -> "list[Effect]":
     asked.fields(event.pairs, frozenset())
-    return [Reply(event.conn, [b"ok"])]
+    return [NewEpoch(), Reply(event.conn, [b"ok"])]
 
 
 def _lock(state: AgentState, event: Request, now: int) -> "list[Effect]":
@@ -314,6 +340,7 @@ def _lock(state: AgentState, event: Request, now: int) -> "list[Effect]":
     state.padlock.close(known[b"passphrase"], bytes(known[b"salt"]))
     return [
         Audit(event.conn, "lock", event.peer.uid, event.peer.pid, [], "allow"),
+        NewEpoch(),
         Reply(event.conn, [b"ok"]),
     ]
 
@@ -328,6 +355,7 @@ def _open(state: AgentState, event: Request, now: int) -> "list[Effect]":
         return [_denial(state, event.conn, event.peer, "open", [], "wrong passphrase"), refusal]
     return [
         Audit(event.conn, "open", event.peer.uid, event.peer.pid, [], "allow"),
+        NewEpoch(),
         Reply(event.conn, [b"ok"]),
     ]
 
@@ -353,6 +381,7 @@ _HANDLERS = {
     b"query": _query,
     b"get": _get,
     b"exec": _exec,
+    b"hook": _hook,
     b"status": _status,
     b"relock": _relock,
     b"unlock": unlocking.unlock,

@@ -95,6 +95,12 @@ class ReadConfig:
         self.request = request
 
 
+class NewEpoch:
+    """What a shell's hook was told may be no longer so: give it the sign that it looks for at each prompt."""
+
+    __slots__ = ()
+
+
 class Stop:
     """Leave: unlink the socket and exit 0, after the replies queued so far."""
 
@@ -111,4 +117,4 @@ class Unlock:
         self.withheld = withheld
 
 
-Effect = Reply | Audit | SealAudit | SetTimer | Wipe | Close | ReadConfig | Stop | Unlock
+Effect = Reply | Audit | SealAudit | SetTimer | Wipe | Close | ReadConfig | NewEpoch | Stop | Unlock

@@ -77,14 +77,18 @@ class Tick:
 class ConfigRead:
     """The operator's config as it is now, as far as the state machine goes by it."""
 
-    __slots__ = ("allowed_names", "idle", "longest", "request")
+    __slots__ = ("allowed_names", "idle", "inject", "longest", "request")
 
-    def __init__(self, allowed_names: "frozenset[str]", longest: int, idle: int, request: "Request | None") -> None:
+    def __init__(
+        self, allowed_names: "frozenset[str]", longest: int, idle: int, inject: bool, request: "Request | None"
+    ) -> None:
         self.allowed_names = allowed_names
         self.longest = longest
         """Seconds that anything stays at most, with what the agent was started with."""
         self.idle = idle
         """Seconds without a use after which everything is forgotten, likewise; 0 for never."""
+        self.inject = inject
+        """Whether a shell's hook gets values."""
         self.request = request
         """What waited for it; None when its asker isn't served any more."""
 

@@ -1,7 +1,7 @@
 """Everything an agent knows, and its one timer."""
 
 from agentkeys.core import refs
-from agentkeys.core.effects import Effect, SetTimer, Wipe
+from agentkeys.core.effects import Effect, NewEpoch, SetTimer, Wipe
 from agentkeys.core.holdings import Holdings, Staged
 from agentkeys.core.padlock import Padlock
 from agentkeys.core.renewals import Renewals
@@ -22,6 +22,8 @@ class AgentState:
         """Seconds that anything stays at most."""
         self.idle = 0
         """Seconds without a use after which everything is forgotten; 0 for never."""
+        self.inject = False
+        """Whether a shell's hook gets values, and not only word of them."""
         self.last_use = started
         """When a value was last given out or brought; asking for status or lists is no use."""
         self.use = Use()
@@ -81,7 +83,7 @@ def expire(state: AgentState, now: int) -> "list[Effect]":
     gone = state.holdings.expire(now, everything=idle)
     if gone and idle:
         state.renewals.relocked([], everything=True)  # or all would be back by itself, used by nobody
-    return [Wipe(gone)] if gone else []
+    return [Wipe(gone), NewEpoch()] if gone else []
 
 
 def forget_everything(state: AgentState) -> "list[Secret]":

@@ -4,7 +4,7 @@ Nothing of it counts before its audit line is on the disk; a connection that goe
 """
 
 from agentkeys.core import asked, holdings
-from agentkeys.core.effects import Audit, Effect, Reply, SealAudit, Wipe
+from agentkeys.core.effects import Audit, Effect, NewEpoch, Reply, SealAudit, Wipe
 from agentkeys.core.events import Request
 from agentkeys.core.grades import GRADES
 from agentkeys.core.holdings import Held, Staged
@@ -140,7 +140,7 @@ def committed(state: AgentState, conn: int, now: int) -> "list[Effect]":
     reply: list[bytes | bytearray | memoryview] = [b"ok"]
     if lost:
         reply += (b"lost", "\n".join(lost).encode("ascii"))
-    return [Wipe(gone), *set_timer(state), Reply(conn, reply)]
+    return [Wipe(gone), NewEpoch(), *set_timer(state), Reply(conn, reply)]
 
 
 def abandoned(state: AgentState, conn: int) -> "list[Effect]":

@@ -9,6 +9,8 @@ allow_names = ["NODE_OPTIONS"]   # names that load code, allowed into environmen
 [agent]
 max_duration = "12h"             # no key stays longer, whatever is asked
 idle = "30m"                     # everything is forgotten after so long without a use
+[hook]
+inject = true                    # a shell's hook sets the keys of an allowed repository, not only references to them
 """
 
 import os
@@ -30,6 +32,7 @@ class Config:
         "allow_root",
         "block_dangerous",
         "idle",
+        "inject",
         "longest",
         "minimum",
         "strict_session",
@@ -47,6 +50,8 @@ class Config:
         """Seconds that a key stays at most."""
         self.idle = 0
         """Seconds without a use after which everything is forgotten; 0 for never."""
+        self.inject = False
+        """Whether a shell's hook gets values."""
 
 
 def load(path: str, session: int = 0) -> Config:
@@ -99,6 +104,8 @@ def _apply(config: Config, found: "dict[str, object]", path: str) -> None:
         elif name == "agent" and isinstance(value, dict) and set(value) <= {"max_duration", "idle"}:
             config.longest = min(_seconds(value, "max_duration", path) or refs.MAX_TTL, refs.MAX_TTL)
             config.idle = _seconds(value, "idle", path)
+        elif name == "hook" and value in ({}, {"inject": False}, {"inject": True}):
+            config.inject = value == {"inject": True}
         elif name == "exec" and isinstance(value, dict) and set(value) <= {"allow_names"}:
             names = value.get("allow_names", [])
             if not isinstance(names, list) or not all(isinstance(text, str) and refs.is_name(text) for text in names):

@@ -12,7 +12,19 @@ dialogue: a refused request changes nothing, and a secret is wiped exactly when 
 from typing import Any
 
 from agentkeys.core.agent import step
-from agentkeys.core.effects import Audit, Close, Effect, ReadConfig, Reply, SealAudit, SetTimer, Stop, Unlock, Wipe
+from agentkeys.core.effects import (
+    Audit,
+    Close,
+    Effect,
+    NewEpoch,
+    ReadConfig,
+    Reply,
+    SealAudit,
+    SetTimer,
+    Stop,
+    Unlock,
+    Wipe,
+)
 from agentkeys.core.events import AuditDurable, ConfigRead, Event, Peer, Request
 from agentkeys.core.secret import Secret
 from agentkeys.core.state import AgentState
@@ -100,6 +112,11 @@ def wipe(*values: "bytes | str") -> Plain:
     return ("wipe", *sorted(_bytes(value) for value in values))
 
 
+def as_read(state: AgentState, request: "Request | None" = None) -> ConfigRead:
+    """The config says what it said before."""
+    return ConfigRead(state.allowed_names, state.longest, state.idle, state.inject, request)
+
+
 CLOSE: Plain = ("close", 1)
 STOP: Plain = ("stop",)
 
@@ -116,6 +133,8 @@ class Playbook:
         """The reason in the last audit line."""
         self.config_reads = 0
         """How often the operator's config was read again, which no scene lists: it says what it said before."""
+        self.epochs = 0
+        """How many began; no scene lists them."""
         self.wait = 0
         """Milliseconds that the last reply is held back."""
         self.wiped: list[Secret] = []
@@ -135,11 +154,7 @@ class Playbook:
         effects = step(self.state, event, now)
         if effects and isinstance(effects[-1], ReadConfig):
             self.config_reads += 1
-            effects[-1:] = step(
-                self.state,
-                ConfigRead(self.state.allowed_names, self.state.longest, self.state.idle, effects[-1].request),
-                now,
-            )
+            effects[-1:] = step(self.state, as_read(self.state, effects[-1].request), now)
         seen = [plain for effect in effects for plain in self._do(effect)]
         for dropped in secrets - reachable(self.state):
             assert not any(dropped.view()), "the state let go of a secret that wasn't wiped"
@@ -196,6 +211,9 @@ class Playbook:
 
     def _do(self, effect: Effect) -> "list[Plain]":
         """What the driver does with an effect, and its plain form."""
+        if isinstance(effect, NewEpoch):
+            self.epochs += 1
+            return []
         if isinstance(effect, Wipe):
             values = [bytes(it.view()) for it in effect.secrets]
             for it in effect.secrets:

@@ -13,9 +13,11 @@ DAY = 24 * 3600
 FAULT = UsageFault("config.toml is not TOML", "mend it")
 
 
-def read(names: str = "", longest: int = DAY, idle: int = 0, request: Request | None = None) -> ConfigRead:
+def read(
+    names: str = "", longest: int = DAY, idle: int = 0, inject: bool = False, request: Request | None = None
+) -> ConfigRead:
     """The config says that."""
-    return ConfigRead(frozenset(names.split()), longest, idle, request)
+    return ConfigRead(frozenset(names.split()), longest, idle, inject, request)
 
 
 @pytest.mark.parametrize("verb", ["reload", "unlock"])

@@ -251,6 +251,7 @@ def test_the_documented_values_are_taken_and_others_refused(tmp_path: Path) -> N
         '[exec]\nallow_names = ["NODE_OPTIONS"]',
         '[agent]\nmax_duration = "12h"',
         '[agent]\nidle = "30m"',
+        "[hook]\ninject = true",
     ):
         assert settings(load(path, text)) != settings(config.Config()), text
     for text in (
@@ -260,6 +261,7 @@ def test_the_documented_values_are_taken_and_others_refused(tmp_path: Path) -> N
         'minimum_grade = "good"',
         "[exec]\nallow = []",
         '[agent]\nidle = "soon"',
+        '[hook]\ninject = "yes"',
         "[agent]\nidle = 30",
         "not toml",
     ):

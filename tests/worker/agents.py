@@ -9,9 +9,10 @@ from pathlib import Path
 from agentkeys import paths, wire
 from agentkeys.core.agent import step
 from agentkeys.core.effects import Audit, Effect, ReadConfig, Reply, Wipe
-from agentkeys.core.events import AuditDurable, ConfigRead, Disconnected, Peer, Request
+from agentkeys.core.events import AuditDurable, Disconnected, Peer, Request
 from agentkeys.core.state import AgentState
 from agentkeys.core.status import AgentFacts
+from tests.core.playbook import as_read
 
 
 class StubAgent:
@@ -98,13 +99,7 @@ class StubAgent:
             elif isinstance(effect, Audit) and effect.durable:
                 answers += self._do(step(self.state, AuditDurable(effect.conn), 0))
             elif isinstance(effect, ReadConfig):
-                answers += self._do(
-                    step(
-                        self.state,
-                        ConfigRead(self.state.allowed_names, self.state.longest, self.state.idle, effect.request),
-                        0,
-                    )
-                )
+                answers += self._do(step(self.state, as_read(self.state, effect.request), 0))
         return answers
 
 
