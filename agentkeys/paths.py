@@ -308,16 +308,21 @@ EPOCH = "epoch"
 """The sign to shells' hooks that something changed: a file in run_dir() that names another one each time."""
 
 
-def epoch(root: str, owner: str) -> "tuple[str, str]":
-    """(the file that names the present sign, the sign itself or "" while there is none)."""
-    directory = run_dir(root, owner)
-    name = read_small(f"{directory}/{EPOCH}").decode("ascii", "replace")
+def epoch_file(root: str, owner: str) -> str:
+    """The file that names the present sign."""
+    return f"{run_dir(root, owner)}/{EPOCH}"
+
+
+def epoch_sign(file: str) -> str:
+    """The sign that an epoch_file() names, or "" while there is none."""
+    directory = file.rpartition("/")[0]
+    name = read_small(file).decode("ascii", "replace")
     if not name.startswith(f"{EPOCH}-") or not exists(f"{directory}/{name}"):
         try:
             name = max([name for name in posix.listdir(directory) if name.startswith(f"{EPOCH}-")], default="")
         except OSError:
             name = ""
-    return f"{directory}/{EPOCH}", f"{directory}/{name}" if name else ""
+    return f"{directory}/{name}" if name else ""
 
 
 def lock_socket(lock: str) -> str:

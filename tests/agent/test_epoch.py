@@ -57,16 +57,13 @@ def test_agents_of_one_owner_share_it(tmp_path: Path) -> None:
 
 def test_who_finds_the_named_one_gone_takes_the_newest(tmp_path: Path) -> None:
     """Two agents that change at once: the later file stays, whoever wrote its name last."""
-    home = tmp_path / "home"
-    directory = Path(paths.run_dir(str(home), "human"))
-    directory.mkdir(parents=True)
-    link = str(directory / paths.EPOCH)
-    assert paths.epoch(str(home), "human") == (link, "")
-    Epoch(str(directory)).begin()
-    assert paths.epoch(str(home), "human") == (link, f"{directory}/{sign(directory)}")
-    (directory / "epoch-zz").touch()
-    (directory / sign(directory)).unlink()
-    assert paths.epoch(str(home), "human") == (link, f"{directory}/epoch-zz")
+    file = str(tmp_path / paths.EPOCH)
+    assert paths.epoch_sign(file) == ""
+    Epoch(str(tmp_path)).begin()
+    assert paths.epoch_sign(file) == f"{tmp_path}/{sign(tmp_path)}"
+    (tmp_path / "epoch-zz").touch()
+    (tmp_path / sign(tmp_path)).unlink()
+    assert paths.epoch_sign(file) == f"{tmp_path}/epoch-zz"
 
 
 def test_where_nothing_can_be_written_nothing_happens(tmp_path: Path) -> None:
