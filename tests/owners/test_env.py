@@ -1,7 +1,6 @@
 """An identity handed in by AGENTKEYS_IDENTITY: used where it is needed, kept nowhere, told to nobody."""
 
 import os
-import time
 from pathlib import Path
 
 import psutil
@@ -95,11 +94,10 @@ def test_the_identity_is_not_in_a_workers_environment(human: Seat, identity: str
     eventually(lambda: psutil.Process(holder.pid).children())
     waiting = human.cli.start("set", "TOKEN", "--from-env", "HOME", env=key(identity))
     (worker,) = eventually(lambda: psutil.Process(waiting.pid).children())
-    environ = eventually(lambda: Path(f"/proc/{worker.pid}/environ").read_bytes())
-    time.sleep(0.3)  # until it is itself, and not the fork of the command line
-    environ = Path(f"/proc/{worker.pid}/environ").read_bytes()
+    seen = Path(f"/proc/{worker.pid}")
+    eventually(lambda: b"worker" in (seen / "cmdline").read_bytes())  # before that it is the command line's fork
+    environ = (seen / "environ").read_bytes()
     assert b"PATH=" in environ
-    assert b"worker" in Path(f"/proc/{worker.pid}/cmdline").read_bytes()
     assert b"AGENTKEYS_IDENTITY" not in environ
     assert identity.encode() not in environ
     os.killpg(holder.pid, 9)
