@@ -4,9 +4,9 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Callable
 
 from agentkeys import __version__, client, errors
+from agentkeys.cli.grammar import Family, Leave
 from agentkeys.errors import AgentkeysError, UsageFault
 
 FAMILIES = {
@@ -116,11 +116,27 @@ def _dispatch(verb: str, argv: "list[str]") -> int:
         options = agent_command.parse(argv[1:])
         if options is not None:
             return agent_command.run(options)
-    return _run_typer(importlib.import_module(f"agentkeys.cli.{family}").app, verb, argv)
+    return _run(importlib.import_module(f"agentkeys.cli.{family}").app, verb, argv)
 
 
-def _run_typer(app: Callable[..., object], verb: str, argv: "list[str]") -> int:
-    """Run one family; typer's usage errors become ours.
+def _run(family: Family, verb: str, argv: "list[str]") -> int:
+    """Run one verb of a family, by typer only where that has something to explain."""
+    try:
+        call = family.plain(argv)
+        code = call() if call else _run_typer(family, verb, argv)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python would fail once more at its exit
+        if error.errno not in STDOUT_TROUBLE:
+            raise
+        raise AgentkeysError(f"stdout can't be written: {error.strerror}") from None
+    except Leave as leave:
+        return leave.code
+    return code if isinstance(code, int) else errors.OK
+
+
+def _run_typer(family: Family, verb: str, argv: "list[str]") -> object:
+    """Run one verb by typer, whose usage errors become ours.
 
     They are found through the public BadParameter's base, because typer carries its own click since 0.28.
     """
@@ -128,15 +144,7 @@ def _run_typer(app: Callable[..., object], verb: str, argv: "list[str]") -> int:
 
     usage_error: type[Exception] = typer.BadParameter.__bases__[0]
     try:
-        code = app(args=argv, prog_name="agentkeys", standalone_mode=False)
-        sys.stdout.flush()
-    except OSError as error:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python would fail once more at its exit
-        if error.errno not in STDOUT_TROUBLE:
-            raise
-        raise AgentkeysError(f"stdout can't be written: {error.strerror}") from None
-    except typer.Exit as leave:
-        return leave.exit_code
+        code = family.as_typer()(args=argv, prog_name="agentkeys", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except usage_error as fault:
@@ -144,4 +152,4 @@ def _run_typer(app: Callable[..., object], verb: str, argv: "list[str]") -> int:
         raise UsageFault(text[:1].lower() + text[1:].rstrip("."), f"agentkeys {verb} --help") from None
     if code == errors.INTERRUPTED:
         raise KeyboardInterrupt  # typer turns it into an exit code
-    return code if isinstance(code, int) else errors.OK
+    return code

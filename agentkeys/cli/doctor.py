@@ -6,10 +6,9 @@ import posix
 import sys
 import time
 
-import typer
-
 from agentkeys import __version__, client, errors, paths, procs
 from agentkeys.cli import options as o
+from agentkeys.cli.grammar import Family, Leave
 from agentkeys.cli.work import SCRIPT, owners
 from agentkeys.errors import AgentkeysError
 from agentkeys.setup.doctor.checks import examine
@@ -18,7 +17,7 @@ from agentkeys.setup.doctor.scene import Scene
 from agentkeys.wire import WireError
 from agentkeys.worker.job import Answer, encode, gather
 
-app = o.new_app()
+app = Family()
 
 EXIT_CODES = {OK: errors.OK, NOTE: errors.OK, WARNING: errors.USAGE, ERROR: errors.MALFUNCTION}
 """By the worst finding: a warning is the caller's to mend, with an error something doesn't work or isn't protected."""
@@ -45,11 +44,6 @@ def doctor(owner: o.Owner = "", as_json: o.Json = False) -> int:
     else:
         _print(findings)
     return EXIT_CODES[worst(findings)]
-
-
-@app.callback()
-def _family() -> None:
-    """Keeps `doctor` a verb of its own name."""
 
 
 def _started_as() -> str:
@@ -110,4 +104,4 @@ def _print(findings: "list[Finding]") -> None:
     lines.append(", ".join(said))
     code = client.write_out("".join([f"{line}\n" for line in lines]).encode("utf-8", "replace"))
     if code:
-        raise typer.Exit(code)
+        raise Leave(code)

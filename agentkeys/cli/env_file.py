@@ -7,10 +7,9 @@ import shlex
 import stat
 from typing import Annotated
 
-import typer
-
 from agentkeys import client
 from agentkeys.cli import options as o
+from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.rack import VAULT_HELP, socket_of
 from agentkeys.cli.values import read_file
 from agentkeys.cli.work import home, owner_named, require_owner, work
@@ -19,7 +18,7 @@ from agentkeys.core.dotenv import Entry
 from agentkeys.errors import UsageFault
 from agentkeys.stores import atomic
 
-app = o.new_app()
+app = Family()
 
 DEFAULT = ".env"
 
@@ -127,28 +126,21 @@ def _wipe(fd: int, size: int) -> None:
     atomic.sync_fd(fd)
 
 
-@app.callback()
-def _family() -> None:
-    """Keeps `import` a verb of its own."""
-
-
 @app.command("import")
 def import_(
-    path: Annotated[str, typer.Argument(metavar="[FILE]", help="The file; - for standard input.")] = DEFAULT,
+    path: Annotated[str, Argument(metavar="[FILE]", help="The file; - for standard input.")] = DEFAULT,
     owner: o.Owner = "",
     env: o.Env = "",
     org: o.Org = "",
     keys: o.Keys = None,
-    vault: Annotated[str, typer.Option("--vault", metavar="VAULT", help=VAULT_HELP)] = "",
+    vault: Annotated[str, Option("--vault", metavar="VAULT", help=VAULT_HELP)] = "",
     max_duration: Annotated[
-        str, typer.Option("--max-duration", metavar="TIME", help="The longest they may stay unlocked: 30m.")
+        str, Option("--max-duration", metavar="TIME", help="The longest they may stay unlocked: 30m.")
     ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Put a comment in the place of each value in the file.")
-    ] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    replace: Annotated[bool, Option("--replace", help="Put a comment in the place of each value in the file.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="The file's value counts where the rack has another.")
+        bool, Option("--overwrite", help="The file's value counts where the rack has another.")
     ] = False,
     as_json: o.Json = False,
 ) -> None:

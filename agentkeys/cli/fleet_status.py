@@ -4,11 +4,10 @@ import os
 import posix
 import time
 
-import typer
-
 from agentkeys import client
 from agentkeys.cli import fleet_table, screen
 from agentkeys.cli.fleet import Fleet, Sighting
+from agentkeys.cli.grammar import Leave
 
 EVERY = 2.0
 """Seconds between two looks, as watch(1) has it; each costs an agent well under a millisecond."""
@@ -39,7 +38,7 @@ def _print(sightings: "list[Sighting]", as_json: bool, then: str = "") -> None:
         lines = fleet_table.as_lines(sightings, colourful=_is_colourful()) if sightings else [NOBODY]
     code = client.write_out(("".join([f"{line}\n" for line in lines]) + then).encode("utf-8", "replace"))
     if code:
-        raise typer.Exit(code)  # nobody reads any more
+        raise Leave(code)  # nobody reads any more
 
 
 def _is_colourful() -> bool:

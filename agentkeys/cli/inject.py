@@ -4,22 +4,21 @@ import json
 import os
 from typing import Annotated
 
-import typer
-
 from agentkeys import client
 from agentkeys.cli import options as o
 from agentkeys.cli import shells
+from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.work import home, no_agent, owner_named
 from agentkeys.client import verbs
 from agentkeys.client.command import exec_with_keys
 from agentkeys.errors import NoAgent, UsageFault
 from agentkeys.inject import exports
 
-app = o.new_app()
+app = Family()
 
 NamedKeys = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--key",
         metavar="NAME[=AS]",
         help="Only this key, as another variable if you like; may be repeated.",
@@ -29,16 +28,16 @@ NamedKeys = Annotated[
 
 @app.command("exec", context_settings={"allow_interspersed_args": False})
 def exec_(
-    command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND…", help="What to become.")] = None,
+    command: Annotated[list[str] | None, Argument(metavar="COMMAND…", help="What to become.")] = None,
     owner: o.Owner = "",
     sock: o.Sock = "",
     env: o.Env = "",
     org: o.Org = "",
     keys: NamedKeys = None,
     clean_env: Annotated[
-        bool, typer.Option("--clean-env", help="Pass on nothing but HOME, PATH, TERM and the like.")
+        bool, Option("--clean-env", help="Pass on nothing but HOME, PATH, TERM and the like.")
     ] = False,
-    no_repo: Annotated[bool, typer.Option("--no-repo", help="Ignore the repository's manifest.")] = False,
+    no_repo: Annotated[bool, Option("--no-repo", help="Ignore the repository's manifest.")] = False,
 ) -> int:
     """Become COMMAND with the owner's unlocked keys in its environment. Nothing runs if one is missing or locked.
 
@@ -66,8 +65,8 @@ def source(
     org: o.Org = "",
     keys: NamedKeys = None,
     shell: o.Shell = "",
-    strict: Annotated[bool, typer.Option("--strict", help="All keys or none, and then fail (the default).")] = False,
-    lenient: Annotated[bool, typer.Option("--lenient", help="Leave out what can't be given, and say so.")] = False,
+    strict: Annotated[bool, Option("--strict", help="All keys or none, and then fail (the default).")] = False,
+    lenient: Annotated[bool, Option("--lenient", help="Leave out what can't be given, and say so.")] = False,
 ) -> int:
     """Print what sets the owner's unlocked keys in the shell that runs it. One command with keys is safer: exec.
 
@@ -91,7 +90,7 @@ def source(
 
 @app.command()
 def get(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The key, by name or as org.env.NAME.")] = "",
+    name: Annotated[str, Argument(metavar="[NAME]", help="The key, by name or as org.env.NAME.")] = "",
     owner: o.Owner = "",
     sock: o.Sock = "",
     env: o.Env = "",

@@ -3,48 +3,45 @@
 import sys
 from typing import Annotated
 
-import typer
-
 from agentkeys import client, errors
 from agentkeys.cli import agent_command, all_agents, shells
 from agentkeys.cli import options as o
+from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import prompt_hidden
 from agentkeys.cli.work import home, owner_named, require_owner
 from agentkeys.client import verbs
 from agentkeys.core import refs
 from agentkeys.errors import NoAgent
 
-app = o.new_app()
+app = Family()
 
 
 @app.command()
 def agent(
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- COMMAND…]", help="What the agent lives for; needs the --.")
+        list[str] | None, Argument(metavar="[-- COMMAND…]", help="What the agent lives for; needs the --.")
     ] = None,
     owner: o.Owner = "",
-    sh: Annotated[bool, typer.Option("-s", help="Print for sh: --shell sh.")] = False,
-    csh: Annotated[bool, typer.Option("-c", help="Print for csh: --shell csh.")] = False,
+    sh: Annotated[bool, Option("-s", help="Print for sh: --shell sh.")] = False,
+    csh: Annotated[bool, Option("-c", help="Print for csh: --shell csh.")] = False,
     shell: o.Shell = "",
-    foreground: Annotated[bool, typer.Option("-D", help="Stay in the foreground.")] = False,
-    debug: Annotated[bool, typer.Option("-d", help="The same, and say on stderr what happens.")] = False,
-    path: Annotated[
-        str | None, typer.Option("-a", metavar="PATH", help="Start a private agent at this socket.")
-    ] = None,
-    print_socket: Annotated[bool, typer.Option("--print-socket", help="Print the socket's path alone.")] = False,
-    unlock: Annotated[bool, typer.Option("--unlock", help="Unlock the default env's keys as well.")] = False,
+    foreground: Annotated[bool, Option("-D", help="Stay in the foreground.")] = False,
+    debug: Annotated[bool, Option("-d", help="The same, and say on stderr what happens.")] = False,
+    path: Annotated[str | None, Option("-a", metavar="PATH", help="Start a private agent at this socket.")] = None,
+    print_socket: Annotated[bool, Option("--print-socket", help="Print the socket's path alone.")] = False,
+    unlock: Annotated[bool, Option("--unlock", help="Unlock the default env's keys as well.")] = False,
     auto_unlock: Annotated[
-        bool, typer.Option("--auto-unlock", help="Unlock, and again by itself before the keys expire.")
+        bool, Option("--auto-unlock", help="Unlock, and again by itself before the keys expire.")
     ] = False,
     life: Annotated[
-        str, typer.Option("-t", metavar="TIME[:IDLE]", help="No key stays longer than TIME, or IDLE without a use.")
+        str, Option("-t", metavar="TIME[:IDLE]", help="No key stays longer than TIME, or IDLE without a use.")
     ] = "",
     login_session: Annotated[
         str | None,
-        typer.Option("--login-session", metavar="uid|bound", help="Serve all of this user, or this login only."),
+        Option("--login-session", metavar="uid|bound", help="Serve all of this user, or this login only."),
     ] = None,
-    reload: Annotated[bool, typer.Option("--reload", help="Have the owner's agents read config.toml again.")] = False,
-    kill: Annotated[bool, typer.Option("-k", help="Stop the owner's agent, or with -a that one.")] = False,
+    reload: Annotated[bool, Option("--reload", help="Have the owner's agents read config.toml again.")] = False,
+    kill: Annotated[bool, Option("-k", help="Stop the owner's agent, or with -a that one.")] = False,
 ) -> int:
     """Start the owner's agent, or re-use the one that runs, and print what exports its socket.
 
@@ -73,10 +70,8 @@ def agent(
 @app.command()
 def lock(
     owner: o.Owner = "",
-    passphrase: Annotated[
-        bool, typer.Option("--passphrase", help="Forget nothing, but serve nothing until --open.")
-    ] = False,
-    reopen: Annotated[bool, typer.Option("--open", help="Serve again what --passphrase locked.")] = False,
+    passphrase: Annotated[bool, Option("--passphrase", help="Forget nothing, but serve nothing until --open.")] = False,
+    reopen: Annotated[bool, Option("--open", help="Serve again what --passphrase locked.")] = False,
     as_json: o.Json = False,
 ) -> int:
     """Make all of the owner's agents on this machine forget everything, at once.
@@ -109,8 +104,8 @@ def lock(
 def status(
     owner: o.Owner = "",
     sock: o.Sock = "",
-    everyone: Annotated[bool, typer.Option("--all", help="A line for each agent of each owner.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="With --all: again and again, until q or Ctrl-C.")] = False,
+    everyone: Annotated[bool, Option("--all", help="A line for each agent of each owner.")] = False,
+    watch: Annotated[bool, Option("--watch", help="With --all: again and again, until q or Ctrl-C.")] = False,
     as_json: o.Json = False,
 ) -> int:
     """Say what the owner's agent holds, and for how long. With no agent it says so, and JSON is null.
@@ -145,7 +140,7 @@ def status(
 
 @app.command()
 def relock(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Only this key.")] = "",
+    name: Annotated[str, Argument(metavar="[NAME]", help="Only this key.")] = "",
     owner: o.Owner = "",
     key: o.Key = "",
     env: o.Env = "",

@@ -2,31 +2,19 @@
 
 from typing import Annotated
 
-import typer
-
 from agentkeys import client
+from agentkeys.cli.grammar import Leave, Option
 
-Owner = Annotated[str, typer.Option("--for", "--owner", metavar="OWNER", help="Owner, alias or wallet.")]
-Sock = Annotated[str, typer.Option("--sock", metavar="PATH", help="Ask the agent at this socket and no other.")]
-Env = Annotated[str, typer.Option("--env", metavar="ENV", help="Which env's keys; all fits every env.")]
-Org = Annotated[str, typer.Option("--org", metavar="ORG", help="Which org's keys; @all is machine-wide.")]
-Key = Annotated[str, typer.Option("--key", metavar="NAME", help="One key, by name or as org.env.NAME.")]
-Keys = Annotated[list[str] | None, typer.Option("--key", metavar="NAME", help="Only these keys; may be repeated.")]
+Owner = Annotated[str, Option("--for", "--owner", metavar="OWNER", help="Owner, alias or wallet.")]
+Sock = Annotated[str, Option("--sock", metavar="PATH", help="Ask the agent at this socket and no other.")]
+Env = Annotated[str, Option("--env", metavar="ENV", help="Which env's keys; all fits every env.")]
+Org = Annotated[str, Option("--org", metavar="ORG", help="Which org's keys; @all is machine-wide.")]
+Key = Annotated[str, Option("--key", metavar="NAME", help="One key, by name or as org.env.NAME.")]
+Keys = Annotated[list[str] | None, Option("--key", metavar="NAME", help="Only these keys; may be repeated.")]
 Shell = Annotated[
-    str, typer.Option("--shell", metavar="SHELL", help="Print for sh, csh, fish or json; default: the calling shell.")
+    str, Option("--shell", metavar="SHELL", help="Print for sh, csh, fish or json; default: the calling shell.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def new_app() -> typer.Typer:
-    """A verb family: no completion code, no rich, errors left to us."""
-    return typer.Typer(
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        no_args_is_help=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+Json = Annotated[bool, Option("--json", help="Print JSON.")]
 
 
 def gather(verb: str, owner: str = "", sock: str = "", env: str = "", org: str = "") -> client.Options:
@@ -41,4 +29,4 @@ def say(text: str) -> None:
     lines = "\n".join([client.printable(line) for line in text.split("\n")])
     code = client.write_out(f"{lines}\n".encode())
     if code:
-        raise typer.Exit(code)
+        raise Leave(code)

@@ -4,24 +4,21 @@ import json
 import os
 from typing import Annotated
 
-import typer
-
 from agentkeys import client, paths
 from agentkeys.cli import options as o
+from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import prompt
 from agentkeys.cli.work import home, owner_named, owners, require_owner, work
 from agentkeys.errors import UsageFault
 from agentkeys.stores.card import MAX_CARD, no_owner, read_card
 
-app = o.new_app()
-owner = typer.Typer(rich_markup_mode=None, help="List, show, name and remove owners.")
-recipient = typer.Typer(rich_markup_mode=None, help="Who else can restore a rack.")
-app.add_typer(owner, name="owner")
-app.add_typer(recipient, name="recipient")
+app = Family()
+owner = app.group("owner", "List, show, name and remove owners.")
+recipient = app.group("recipient", "Who else can restore a rack.")
 
-Who = Annotated[str, typer.Argument(metavar="[OWNER]", help="Owner, alias or wallet.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask; for scripts.")]
-Label = Annotated[str, typer.Option("--label", metavar="LABEL", help="What you call it: backup, laptop.")]
+Who = Annotated[str, Argument(metavar="[OWNER]", help="Owner, alias or wallet.")]
+Yes = Annotated[bool, Option("--yes", help="Don't ask; for scripts.")]
+Label = Annotated[str, Option("--label", metavar="LABEL", help="What you call it: backup, laptop.")]
 
 RESTORE_VIA = "Make a new identity, kept so: keychain, file, ssh, passphrase, env, plugin:NAME."
 
@@ -77,9 +74,9 @@ def show(who: Who = "", owner: o.Owner = "", as_json: o.Json = False) -> None:
 
 @owner.command()
 def alias(
-    who: Annotated[str, typer.Argument(metavar="OWNER", help="The owner that gets it.")],
-    name: Annotated[str, typer.Argument(metavar="ALIAS", help="The other name.")],
-    remove: Annotated[bool, typer.Option("--remove", help="Take the alias away instead.")] = False,
+    who: Annotated[str, Argument(metavar="OWNER", help="The owner that gets it.")],
+    name: Annotated[str, Argument(metavar="ALIAS", help="The other name.")],
+    remove: Annotated[bool, Option("--remove", help="Take the alias away instead.")] = False,
 ) -> None:
     """Give an owner one more name that --for takes.
 
@@ -119,7 +116,7 @@ def remove(who: Who = "", owner: o.Owner = "", yes: Yes = False) -> None:
 def set_(
     owner: o.Owner = "",
     label: Label = "backup",
-    pubkey: Annotated[str, typer.Option("--pubkey", metavar="KEY", help="age1…, ssh-ed25519 …, or a .pub file.")] = "",
+    pubkey: Annotated[str, Option("--pubkey", metavar="KEY", help="age1…, ssh-ed25519 …, or a .pub file.")] = "",
 ) -> None:
     """Let one more key restore the rack: manifest and all values are sealed to it, all or nothing.
 
@@ -185,15 +182,15 @@ def del_(owner: o.Owner = "", label: Label = "") -> None:
 @app.command()
 def restore(
     owner: o.Owner = "",
-    identity: Annotated[str, typer.Option("--identity", metavar="FILE", help="A backup recipient's private key.")] = "",
-    via: Annotated[str, typer.Option("--via", metavar="HOW", help=RESTORE_VIA)] = "",
+    identity: Annotated[str, Option("--identity", metavar="FILE", help="A backup recipient's private key.")] = "",
+    via: Annotated[str, Option("--via", metavar="HOW", help=RESTORE_VIA)] = "",
     pubkey: Annotated[
-        str, typer.Option("--pubkey", metavar="KEY", help="The ssh public key's path, or a plugin's recipient.")
+        str, Option("--pubkey", metavar="KEY", help="The ssh public key's path, or a plugin's recipient.")
     ] = "",
     plugin_identity: Annotated[
-        str, typer.Option("--plugin-identity", metavar="FILE", help="What age-plugin-NAME wrote for your key.")
+        str, Option("--plugin-identity", metavar="FILE", help="What age-plugin-NAME wrote for your key.")
     ] = "",
-    accept_older: Annotated[bool, typer.Option("--accept-older", help="Accept an older copy of the rack.")] = False,
+    accept_older: Annotated[bool, Option("--accept-older", help="Accept an older copy of the rack.")] = False,
     yes: Yes = False,
 ) -> None:
     """Make a rack its owner's again: with a backup identity when its own is lost, or from an older copy.

@@ -5,35 +5,34 @@ import os
 import posix
 from typing import Annotated
 
-import typer
-
 from agentkeys import client
 from agentkeys.cli import options as o
 from agentkeys.cli import unlocked
+from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import read_value
 from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
 from agentkeys.core import refs
 from agentkeys.errors import AgentkeysError, NoAgent, UsageFault
 
-app = o.new_app()
+app = Family()
 
 VAULT_HELP = "Where the value rests: os.secure (default), keychain, os.daemon, os.envvar, os.direct, or your own."
 
 VIA_HELP = "How the identity is kept: keychain, file, ssh, passphrase, env, plugin:NAME."
 
-Name = Annotated[str, typer.Argument(metavar="[NAME]", help="The key, like the variable it becomes.")]
-Words = Annotated[list[str] | None, typer.Argument(metavar="[NAME]", help="The key, like the variable it becomes.")]
+Name = Annotated[str, Argument(metavar="[NAME]", help="The key, like the variable it becomes.")]
+Words = Annotated[list[str] | None, Argument(metavar="[NAME]", help="The key, like the variable it becomes.")]
 
 
 @app.command()
 def init(
     owner: o.Owner = "",
-    via: Annotated[str, typer.Option("--via", metavar="HOW", help=VIA_HELP)] = "",
+    via: Annotated[str, Option("--via", metavar="HOW", help=VIA_HELP)] = "",
     pubkey: Annotated[
-        str, typer.Option("--pubkey", metavar="PATH", help="The ssh public key, or a plugin's recipient.")
+        str, Option("--pubkey", metavar="PATH", help="The ssh public key, or a plugin's recipient.")
     ] = "",
     identity: Annotated[
-        str, typer.Option("--identity", metavar="FILE", help="What age-plugin-NAME wrote for your key.")
+        str, Option("--identity", metavar="FILE", help="What age-plugin-NAME wrote for your key.")
     ] = "",
     as_json: o.Json = False,
 ) -> None:
@@ -109,23 +108,23 @@ def set_(
     key: o.Key = "",
     env: o.Env = "",
     org: o.Org = "",
-    vault: Annotated[str, typer.Option("--vault", metavar="VAULT", help=VAULT_HELP)] = "",
+    vault: Annotated[str, Option("--vault", metavar="VAULT", help=VAULT_HELP)] = "",
     ref: Annotated[
-        str, typer.Option("--ref", metavar="TEXT", help="Where the value is, for a vault that keeps only that.")
+        str, Option("--ref", metavar="TEXT", help="Where the value is, for a vault that keeps only that.")
     ] = "",
     max_duration: Annotated[
-        str, typer.Option("--max-duration", metavar="TIME", help="The longest it may stay unlocked: 30m.")
+        str, Option("--max-duration", metavar="TIME", help="The longest it may stay unlocked: 30m.")
     ] = "",
     expires_in: Annotated[
-        str, typer.Option("--expires-in", metavar="TIME", help="Its issuer ends it after so long: 30d.")
+        str, Option("--expires-in", metavar="TIME", help="Its issuer ends it after so long: 30d.")
     ] = "",
     expires_at: Annotated[
-        str, typer.Option("--expires-at", metavar="WHEN", help="Its issuer ends it then: 2027-01-31, UTC.")
+        str, Option("--expires-at", metavar="WHEN", help="Its issuer ends it then: 2027-01-31, UTC.")
     ] = "",
     from_file: Annotated[
-        str, typer.Option("--from-file", metavar="PATH", help="Take the value from a file, every byte.")
+        str, Option("--from-file", metavar="PATH", help="Take the value from a file, every byte.")
     ] = "",
-    from_env: Annotated[str, typer.Option("--from-env", metavar="VAR", help="Take the value from a variable.")] = "",
+    from_env: Annotated[str, Option("--from-env", metavar="VAR", help="Take the value from a variable.")] = "",
     as_json: o.Json = False,
 ) -> None:
     """Put a value into the rack: hidden prompt, pipe, --from-file or --from-env. Live agents learn of it at once.
@@ -235,15 +234,13 @@ def list_(owner: o.Owner = "", env: o.Env = "", as_json: o.Json = False) -> None
 
 @app.command()
 def unlock(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Only these keys.")] = None,
+    names: Annotated[list[str] | None, Argument(metavar="[NAME]…", help="Only these keys.")] = None,
     owner: o.Owner = "",
     sock: o.Sock = "",
     env: o.Env = "",
     org: o.Org = "",
     keys: o.Keys = None,
-    duration: Annotated[
-        str | None, typer.Option("--duration", metavar="TIME", help="How long: 30s, 5m, 9h, 7d.")
-    ] = None,
+    duration: Annotated[str | None, Option("--duration", metavar="TIME", help="How long: 30s, 5m, 9h, 7d.")] = None,
     as_json: o.Json = False,
 ) -> int:
     """Bring keys from the rack into the agent for 9 h (sudo keys: 30 min), or for --duration within each key's cap.

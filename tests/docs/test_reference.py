@@ -55,7 +55,7 @@ def commands() -> dict[str, list[set[str]]]:
     """Each verb of the command line, with its options as sets of synonyms; --help is left out."""
     found = {}
     for verb, family in FAMILIES.items():
-        group: Any = typer.main.get_command(importlib.import_module(f"agentkeys.cli.{family}").app)
+        group: Any = typer.main.get_command(importlib.import_module(f"agentkeys.cli.{family}").app.as_typer())
         command = group.commands[verb]
         subcommands = getattr(command, "commands", None)
         for name, one in subcommands.items() if subcommands else [("", command)]:
