@@ -29,6 +29,10 @@ def main() -> int:
 def run_fast(argv: "list[str]") -> int | None:
     """Run a fast verb; its exit code, or None when `agentkeys.cli` should take over."""
     guard_standard_descriptors()
+    if argv[:1] == ["completion"]:
+        from agentkeys.client import completion
+
+        return completion.run(argv[1:])
     run = VERBS.get(argv[0]) if argv else None
     options = parse(argv) if run else None
     if run is None or options is None:

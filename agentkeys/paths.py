@@ -202,6 +202,13 @@ def machine_id() -> str:
     return digest(b"agentkeys " + raw, 8)
 
 
+def shipped(name: str) -> str:
+    """A file that is handed out as it is, such as `shell/completion.bash`: the wheel's, in a checkout the original."""
+    package = __file__.rpartition("/")[0]
+    path = f"{package}/data/{name}"
+    return path if exists(path) else f"{package.rpartition('/')[0]}/{name}"
+
+
 # --- sockets -------------------------------------------------------------------------------------------------
 
 

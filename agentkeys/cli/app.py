@@ -28,6 +28,7 @@ FAMILIES = {
     "restore": "owners",
     "setup": "operator",
     "doctor": "doctor",
+    "completion": "completion",
 }
 
 STDOUT_TROUBLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
@@ -63,6 +64,7 @@ owners
 operator
   doctor             what is wrong between you and your keys, and what mends it
   setup launcher     write a launcher that starts faster and ignores PYTHON* variables
+  completion         what bash, zsh or fish need to complete agentkeys' words:  eval "$(agentkeys completion bash)"
 
 owners     --for seaturtle, else $AGENTKEYS_OWNER, else human
 help       agentkeys VERB --help, man agentkeys

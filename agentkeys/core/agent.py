@@ -329,6 +329,14 @@ def _query(state: AgentState, event: Request, now: int) -> "list[Effect]":
     return [Reply(event.conn, reply)]
 
 
+def _names(state: AgentState, event: Request, now: int) -> "list[Effect]":
+    """The slugs of the rack, locked ones too, as the last unlock told them; no value, and no use of a key."""
+    asked.fields(event.pairs, frozenset())
+    slugs = sorted(state.holdings.directory or ())
+    found = [b"slugs", "\n".join(slugs).encode("ascii")] if slugs else []
+    return [Reply(event.conn, [b"ok", *found])]
+
+
 def _reload(state: AgentState, event: Request, now: int) -> "list[Effect]":
     asked.fields(event.pairs, frozenset())
     return [NewEpoch(), Reply(event.conn, [b"ok"])]
@@ -383,6 +391,7 @@ _HANDLERS = {
     b"exec": _exec,
     b"hook": _hook,
     b"status": _status,
+    b"names": _names,
     b"relock": _relock,
     b"unlock": unlocking.unlock,
     b"unlock-add": unlocking.add,

@@ -42,6 +42,7 @@ ALSO = {
     # relock finds every agent through this machine's directory, whose name is a hash.
     "relock": {VERBS, "_blake2"},
     "status": {VERBS},
+    "completion": {"agentkeys.client.completion", "agentkeys.client.words"},
     "source": {SHELLS, *INJECT},
     "agent": {EXPORTS, SHELLS},
     "agent -s": {EXPORTS},
@@ -53,6 +54,7 @@ ALSO = {
 REPLIES = {
     b"exec": (b"TOKEN", b"value"),
     b"get": (b"value", b"value"),
+    b"names": (b"slugs", b"@all.all.TOKEN"),
     b"ping": (),
     b"relock": (b"slug", b"@all.all.TOKEN"),
     b"status": (b"text", b"an agent\n"),
@@ -63,6 +65,7 @@ CALLS = [
     ("get", "TOKEN"),
     ("relock",),
     ("status", "--json"),
+    ("completion", "words", "--", "get", ""),
     ("agent",),
     ("agent", "-s"),
     ("agent", "-c"),
@@ -149,6 +152,6 @@ def test_a_fast_verb_loads_only_what_is_written_here(verb: tuple[str, ...], stub
         env=home.env,
         cwd="/",
     )
-    asked = {"agent": b"ping", "source": b"exec"}.get(verb[0], verb[0].encode())
+    asked = {"agent": b"ping", "completion": b"names", "source": b"exec"}.get(verb[0], verb[0].encode())
     assert stub.asked == [asked], done.stderr
     assert set(done.stderr.split()) == EXPECTED | ALSO.get(" ".join(verb[:2]), ALSO.get(verb[0], set()))

@@ -24,8 +24,8 @@ from tests.core.playbook import (
 OTHER_SESSION = Peer(PEER.uid, PEER.pid, "a process of another login session")
 
 VERBS = (
-    "ping", "query", "get", "exec", "hook", "status", "relock", "unlock", "unlock-add", "unlock-keep", "unlock-commit",
-    "replace", "forget", "reload", "lock", "open", "stop",
+    "ping", "query", "get", "exec", "hook", "status", "names", "relock", "unlock", "unlock-add", "unlock-keep",
+    "unlock-commit", "replace", "forget", "reload", "lock", "open", "stop",
 )  # fmt: skip
 
 REFUSED = {

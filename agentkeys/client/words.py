@@ -1,0 +1,78 @@
+"""Every verb with its options and arguments, as completion needs them.
+
+Written by `python -m tests.completion.words` from the parser: change that, not this. An option that takes a value names
+its kind behind a `=`, and the kinds of arguments stand behind the `:`.
+"""
+
+TABLE = {
+    "agent": (
+        "--auto-unlock --for=OWNER --help --login-session=uid|bound --owner=OWNER --print-socket --reload "
+        "--shell=SHELL --unlock -D -a=PATH -c -d -k -s -t=TIME:IDLE : COMMAND"
+    ),
+    "completion": "--help : bash|zsh|fish",
+    "del": "--env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER : NAME",
+    "doctor": "--for=OWNER --help --json --owner=OWNER",
+    "exec": (
+        "--clean-env --env=ENV --for=OWNER --help --key=NAME --no-repo --org=ORG --owner=OWNER --sock=PATH : COMMAND"
+    ),
+    "get": "--env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER --sock=PATH : NAME",
+    "import": (
+        "--dry-run --env=ENV --for=OWNER --help --json --key=NAME --max-duration=TIME --org=ORG --overwrite "
+        "--owner=OWNER --replace --vault=VAULT : FILE"
+    ),
+    "init": "--for=OWNER --help --identity=FILE --json --owner=OWNER --pubkey=PATH --via=HOW",
+    "list": "--env=ENV --for=OWNER --help --json --owner=OWNER",
+    "lock": "--for=OWNER --help --json --open --owner=OWNER --passphrase",
+    "owner alias": "--help --remove : OWNER ALIAS",
+    "owner list": "--help --json",
+    "owner remove": "--for=OWNER --help --owner=OWNER --yes : OWNER",
+    "owner show": "--for=OWNER --help --json --owner=OWNER : OWNER",
+    "recipient del": "--for=OWNER --help --label=LABEL --owner=OWNER",
+    "recipient get": "--for=OWNER --help --json --owner=OWNER",
+    "recipient set": "--for=OWNER --help --label=LABEL --owner=OWNER --pubkey=KEY",
+    "relock": "--env=ENV --for=OWNER --help --json --key=NAME --owner=OWNER : NAME",
+    "restore": (
+        "--accept-older --for=OWNER --help --identity=FILE --owner=OWNER --plugin-identity=FILE --pubkey=KEY --via=HOW "
+        "--yes"
+    ),
+    "set": (
+        "--env=ENV --expires-at=WHEN --expires-in=TIME --for=OWNER --from-env=VAR --from-file=PATH --help --json "
+        "--key=NAME --max-duration=TIME --org=ORG --owner=OWNER --ref=TEXT --vault=VAULT : NAME"
+    ),
+    "setup launcher": "--force --help --to=PATH",
+    "source": (
+        "--env=ENV --for=OWNER --help --key=NAME --lenient --org=ORG --owner=OWNER --shell=SHELL --sock=PATH --strict"
+    ),
+    "status": "--all --for=OWNER --help --json --owner=OWNER --sock=PATH --watch",
+    "unlock": (
+        "--duration=TIME --env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER --sock=PATH : NAME"
+    ),
+}
+
+ABOUT = {
+    "agent": "start or re-use the owner's agent",
+    "completion": "what bash, zsh or fish need to complete agentkeys' words",
+    "del": "take a key out of the rack",
+    "doctor": "what is wrong between you and your keys, and what mends it",
+    "exec": "run a command with the keys in its environment",
+    "get": "print one value",
+    "import": "put what a .env file holds into the rack",
+    "init": "make an owner: an identity, a wallet and an empty rack",
+    "list": "what is in the rack",
+    "lock": "make all of the owner's agents forget everything, at once",
+    "owner": "list, show, alias and remove owners",
+    "recipient": "who else can restore the rack: set, get, del",
+    "relock": "make the agents forget: everything, one key, or one env's",
+    "restore": "open the rack with a backup identity, or an older copy of it",
+    "set": "put a value into the rack (hidden prompt, a pipe, --from-file, --from-env)",
+    "setup launcher": "write a launcher that starts faster and ignores PYTHON* variables",
+    "source": "set keys in this shell",
+    "status": "what the agent holds, and for how long; --all for every owner's",
+    "unlock": "bring keys from the rack into the agent, for a while",
+}
+
+FIXED = {
+    "HOW": "env file keychain passphrase plugin: ssh",
+    "SHELL": "bash csh fish json sh zsh",
+    "VAULT": "keychain os.daemon os.direct os.envvar os.secure",
+}
