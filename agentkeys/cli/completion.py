@@ -2,23 +2,16 @@
 
 from typing import Annotated
 
-import typer
-
-from agentkeys.cli import options as o
+from agentkeys.cli.grammar import Argument, Family
 from agentkeys.client import completion as files
 from agentkeys.errors import UsageFault
 
-app = o.new_app()
-
-
-@app.callback()
-def _family() -> None:
-    """Keeps `completion` a verb of its own."""
+app = Family()
 
 
 @app.command()
 def completion(
-    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="Which shell's file to print.")] = "",
+    shell: Annotated[str, Argument(metavar="bash|zsh|fish", help="Which shell's file to print.")] = "",
 ) -> int:
     """Print what a shell needs to complete agentkeys' words: verbs, options, owners, envs, names of keys.
 

@@ -43,7 +43,7 @@ def verbs() -> dict[str, str]:
     """Each verb, and group and verb, with its line."""
     found = {}
     for verb, family in FAMILIES.items():
-        group: Any = typer.main.get_command(importlib.import_module(f"agentkeys.cli.{family}").app)
+        group: Any = typer.main.get_command(importlib.import_module(f"agentkeys.cli.{family}").app.as_typer())
         command = group.commands[verb]
         inner = getattr(command, "commands", None)
         for name, one in inner.items() if inner else [("", command)]:
