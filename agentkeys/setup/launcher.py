@@ -8,12 +8,17 @@ import os
 import stat
 import sys
 
-from agentkeys.errors import AgentkeysError, UsageFault
+from agentkeys import paths
+from agentkeys.errors import AgentkeysError, UsageFault, VaultFault
+from agentkeys.stores import atomic
 
 DEFAULT = "~/.local/bin/agentkeys"
 
 MAX_SHEBANG = 127
 """Bytes of a #! line: Linux reads 256 since 5.1, 128 before, and cuts what is longer (execve(2))."""
+
+MODE = 0o755
+"""A program, for all to run."""
 
 MARK = "# written by `agentkeys setup launcher`; run it again when the installation moves"
 
@@ -37,15 +42,13 @@ def write(to: str, force: bool = False) -> "tuple[str, str]":
     text = script(sys.executable, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     if not force and not _is_ours(path):
         raise UsageFault(f"{path} is there and is no launcher of ours", f"agentkeys setup launcher --to {path} --force")
-    temp = f"{path}.{os.getpid()}.tmp"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755), "w") as file:
-            file.write(text)
-        os.chmod(temp, 0o755)  # noqa: S103 - a program, whatever the umask
-        os.rename(temp, path)
+        atomic.write_file(path, paths.to_bytes(text), MODE)
     except OSError as error:
         raise UsageFault(f"{path} can't be written: {error.strerror}", "agentkeys setup launcher --to PATH") from None
+    except VaultFault as fault:
+        raise UsageFault(fault.message, "agentkeys setup launcher --to PATH") from None
     directory = os.path.dirname(path)
     missing = directory not in os.environ.get("PATH", "").split(":")
     return path, f'put it first: PATH="{directory}:$PATH"' if missing else ""

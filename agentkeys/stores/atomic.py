@@ -48,7 +48,7 @@ def make_private_dir(path: str) -> None:
 
 
 def _make_dirs(path: str) -> None:
-    """Mkdir -p with 0700 for every directory it makes; os.makedirs gives the parents the umask's."""
+    """Mkdir -p, durable, with 0700 for every directory it makes; os.makedirs gives the parents the umask's."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -60,6 +60,10 @@ def _make_dirs(path: str) -> None:
         except FileExistsError:
             return  # another start made it meanwhile
     os.chmod(path, 0o700)  # whatever the umask
+    try:
+        sync_names(os.path.dirname(path))
+    except PermissionError:
+        pass  # a parent that may be written and not read can't be opened to be synced
 
 
 def read_file(path: str, limit: int = MAX_FILE) -> bytes | None:
@@ -158,13 +162,18 @@ def sync_fd(fd: int) -> None:
 def sync_dir(path: str) -> None:
     """Make a directory's names durable. Raises VaultFault."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_names(path)
     except OSError as error:
         raise VaultFault(f"{path} can't be made durable: {error.strerror}", f"df {path}") from None
+
+
+def sync_names(path: str) -> None:
+    """As sync_dir(). Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def remove_file(path: str) -> None:

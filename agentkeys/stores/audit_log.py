@@ -156,7 +156,7 @@ class AuditLog:
         self.dirty = True
 
     def _append_unsealed(self, verb: str, uid: int, pid: int, keys: "list[str]", decision: str, why: str) -> None:
-        if posix.fstat(self.fd).st_size < MAX_UNSEALED:
+        if _cut_torn(self.fd) < MAX_UNSEALED:
             body = audit.line_body(0, self._now(), self.boot, verb, uid, pid, self.owner, keys, decision, why)
             self._write_line(audit.unsealed_line(body))
 
@@ -178,12 +178,15 @@ class AuditLog:
                     _flock(fd)
                     if _is_at(path, fd):
                         os.rename(path, linked)
+                        _sync_names(self.directory)
                 finally:
                     os.close(fd)
                 continue
             fd = _open_log(linked, create=False)
             try:
+                _cut_torn(fd)
                 lines = os.pread(fd, MAX_UNSEALED * 2, 0)
+                _sync(fd)  # what the chain names by its hash must not be lost before the chain
             finally:
                 os.close(fd)
             digest = blake2b(lines, digest_size=16).hexdigest()
@@ -207,13 +210,48 @@ class AuditLog:
 
 def _open_log(path: str, create: bool = True) -> int:
     """Open for appending, following no symlink and waiting for no FIFO. Raises OSError."""
-    if create:
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-    fd = os.open(path, FLAGS | (os.O_CREAT if create else 0), 0o600)
+    try:
+        fd = os.open(path, FLAGS, 0o600)
+    except FileNotFoundError:
+        if not create:
+            raise
+        fd = _make_log(path)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "it is not a regular file")
     return fd
+
+
+def _make_log(path: str) -> int:
+    """A new file, in directories that may be new too, its name durable as its lines will be. Raises OSError."""
+    directory = os.path.dirname(path)
+    changed = [directory]
+    while not os.path.isdir(changed[-1]):
+        changed.append(os.path.dirname(changed[-1]))
+    if len(changed) > 1:
+        os.makedirs(directory, 0o700, exist_ok=True)
+    fd = os.open(path, FLAGS | os.O_CREAT, 0o600)
+    for place in changed:
+        _sync_names(place)
+    return fd
+
+
+def _sync_names(directory: str) -> None:
+    """fsync(2) of a directory. Raises OSError."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _cut_torn(fd: int) -> int:
+    """Remove the beginning of a line that a power cut left at the end of unchained ones; the size. Raises OSError."""
+    size = posix.fstat(fd).st_size
+    if size and os.pread(fd, 1, size - 1) != b"\n":
+        size = os.pread(fd, MAX_UNSEALED * 2, 0).rfind(b"\n") + 1
+        os.ftruncate(fd, size)
+    return size
 
 
 def _flock(fd: int) -> None:

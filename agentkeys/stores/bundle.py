@@ -118,16 +118,17 @@ class Bundle:
         atomic.sync_dir(self.directory)
         return {"generation": generation, "mac": sealed_json.mac_of(text), "large": large}
 
-    def sweep(self, state: State) -> None:
-        """Remove files of ours that `state` doesn't name; call it under the rack's lock."""
+    def sweep(self, state: State) -> bool:
+        """Remove files of ours that `state` doesn't name; whether there were any. Call it under the rack's lock."""
         wanted = {self._name(state["generation"]), *[row[0] for row in _large(state).values()]} if state else set()
         try:
             names = os.listdir(self.directory)
         except FileNotFoundError:
-            return
-        for name in names:
-            if name not in wanted and self._is_ours(name):
-                atomic.remove_file(self._path(name))
+            return False
+        stale = [name for name in names if name not in wanted and self._is_ours(name)]
+        for name in stale:
+            atomic.remove_file(self._path(name))
+        return bool(stale)
 
     def _is_ours(self, name: str) -> bool:
         """Whether a file is called as a generation or a large value of ours; others may keep theirs beside them."""

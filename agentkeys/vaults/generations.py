@@ -1,5 +1,6 @@
 """What os.secure and os.direct share: a vault that is a Bundle on this disk, a new generation with each change."""
 
+from agentkeys.stores import atomic
 from agentkeys.stores.bundle import Bundle
 from agentkeys.vaults.base import Fetched, Place, State, Vault
 
@@ -41,8 +42,9 @@ class GenerationVault(Vault):
         return self._bundle.write(state, values, keep_large=False)
 
     def settle(self, state: State) -> None:
-        """See Vault."""
-        self._bundle.sweep(state)
+        """See Vault. After a power cut, deleted plain text must not be back; what is sealed may, as ciphertext."""
+        if self._bundle.sweep(state) and self.protection == "plaintext":
+            atomic.sync_dir(self.place.directory)
 
 
 def _as_it_is(data: bytes, _path: str = "") -> bytes:

@@ -104,6 +104,7 @@ def alias(job: Job) -> Rows:
                 raise UsageFault(f"{owner} has no alias {name}", f"agentkeys owner show {owner}")
             card.aliases.remove(name)
             atomic.remove_file(paths.name_link(root, name))
+            atomic.sync_dir(f"{root}/names")  # a name that came back after the card would lead here for ever
             publish(root, card)
             return [("alias", name), ("effect", "removed")]
         if paths.exists(paths.owner_card(root, name)):
@@ -126,8 +127,8 @@ def _refuse_taken_name(root: str, name: str) -> None:
 def remove(job: Job) -> Rows:
     """Forget an owner for good: its agents, keys, values, wallet and the identity that we keep.
 
-    The manifest goes first and the card last: killed in between, the next `owner remove` finishes, and nothing that
-    is half there can be opened or mistaken for whole. The audit log stays.
+    The manifest goes first and the card last, each step durable before the next: cut short in between, the next `owner
+    remove` finishes, and nothing that is half there can be opened or mistaken for whole. The audit log stays.
     """
     root, owner = job.text("home"), job.text("owner")
     with atomic.FileLock(paths.rack_lock(root, owner)):
@@ -141,18 +142,33 @@ def remove(job: Job) -> Rows:
         _stop_agents(root, owner)
         sweep(root, owner)
         atomic.remove_file(paths.manifest(root, owner))
+        atomic.sync_dir(root)
         for vault in vaults:
             vault.discard()
         for directory in (paths.vault_dir(root, owner), paths.inventory_dir(root, owner)):
-            shutil.rmtree(directory, ignore_errors=not os.path.isdir(directory))
+            _remove_tree(directory)
         atomic.remove_file(paths.state_file(root, owner))
         succession.drop(root, owner)
         identities.forget(root, card)
         for name in filter(None, (card.wallet.lower(), *card.aliases)):
             atomic.remove_file(paths.name_link(root, name))
+        for path in (paths.vault_dir, paths.inventory_dir, paths.state_file, paths.identity, paths.name_link):
+            directory = os.path.dirname(path(root, owner))
+            if os.path.isdir(directory):
+                atomic.sync_dir(directory)
         atomic.remove_file(paths.owner_card(root, owner))
-        atomic.sync_dir(root)
+        atomic.sync_dir(f"{root}/owners")
     return [("owner", owner), ("wallet", card.wallet)]
+
+
+def _remove_tree(directory: str) -> None:
+    """Remove a directory and all in it, if it is there. Raises VaultFault."""
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise VaultFault(f"{directory} can't be removed: {error.strerror}", f"rm -r {directory}") from None
 
 
 def _require_open_keychain(root: str, card: Card) -> None:

@@ -1,5 +1,6 @@
 """An office in the test's home, opened for one owner or still empty, and a stand-in for her agent."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def office(empty: Office) -> Office:
     """A home with ana in it, and nothing in her rack."""
     empty.do("init", ("via", "file"))
     return empty
+
+
+@pytest.fixture
+def undurable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that a test does in its own process sync nothing: it looks at a hundred disks, and cuts no power itself."""
+    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+    monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
 
 
 @pytest.fixture
