@@ -94,7 +94,10 @@ class Keychain(abc.ABC):
 
     @abc.abstractmethod
     def state(self) -> str:
-        """`ready`, `locked` or `absent`, asking nobody. Raises TimedOut for one that hangs."""
+        """`ready`, `locked` or `absent`, asking nobody.
+
+        Raises TimedOut for one that hangs, VaultFault for one that refuses or vanishes.
+        """
 
     def probe(self) -> Probe:
         """How it stands, and what it is, within PROBE_SECONDS; asks nobody and starts nothing."""

@@ -30,6 +30,10 @@ NO_COLLECTION = "/"
 """What ReadAlias answers when no default collection exists (Secret Service API, 0.2)."""
 
 
+class NoService(VaultFault):
+    """Nothing on this session's bus keeps secrets: `absent`, and no fault of a keychain's."""
+
+
 class SecretService(Keychain):
     """The session's Secret Service."""
 
@@ -42,7 +46,7 @@ class SecretService(Keychain):
                 if path == NO_COLLECTION:
                     return "absent"
                 return "locked" if _collection(connection, path).is_locked() else "ready"
-        except VaultFault:
+        except NoService:
             return "absent"
 
     def probe(self) -> Probe:
@@ -99,6 +103,11 @@ class SecretService(Keychain):
                 if item.is_locked():
                     raise locked(account)
                 item.delete()
+        if self.holds(account):
+            raise VaultFault(
+                f"the keychain said that {account} is deleted, and still has it",
+                "delete the entry in the keychain's own program, then again",
+            )
 
     def unlock(self) -> bool:
         """Let the service ask the person in its own dialog; whether it is open now. For a person at a display only."""
@@ -147,15 +156,25 @@ def _program(pid: int) -> str:
 def _service(seconds: float) -> "Iterator[tuple[object, str]]":
     """(connection, path of the default collection), all within `seconds`.
 
-    Raises VaultFault when there is no service, TimedOut.
+    Raises NoService, TimedOut, and what _bus() makes of everything after the first answer.
     """
+    from secretstorage import SecretServiceNotAvailableException
+
     with _bus(seconds) as connection:
-        yield connection, _default_collection(connection)
+        try:
+            path = _default_collection(connection)
+        except (SecretServiceNotAvailableException, OSError):
+            raise _no_service() from None
+        yield connection, path
 
 
 @contextmanager
 def _bus(seconds: float) -> "Iterator[object]":
-    """A connection to the session's bus, for so long. Raises VaultFault, without D-Bus's own texts, and TimedOut."""
+    """A connection to the session's bus, for so long.
+
+    Raises NoService without a bus, VaultFault for a keychain that refuses or vanishes, Locked for one that was locked
+    meanwhile, and TimedOut; none with D-Bus's own texts.
+    """
     import secretstorage
     from jeepney import DBusErrorResponse
 
@@ -168,8 +187,15 @@ def _bus(seconds: float) -> "Iterator[object]":
             raise _no_service() from None
         try:
             yield connection
-        except (secretstorage.SecretStorageException, DBusErrorResponse, OSError):
-            raise _no_service() from None
+        except secretstorage.LockedException:
+            raise locked("what is asked for") from None
+        except secretstorage.PromptDismissedException:
+            raise _refused("its dialog was dismissed") from None
+        except DBusErrorResponse as error:
+            # D-Bus specification, names of errors: letters, digits and _ between dots
+            raise _refused(error.name.rpartition(".")[2]) from None
+        except (secretstorage.SecretStorageException, OSError):
+            raise VaultFault("the keychain went away while it was asked", "log in to the desktop, then again") from None
         finally:
             connection.close()
 
@@ -183,8 +209,12 @@ def _default_collection(connection: object) -> str:
     return str(path)
 
 
-def _no_service() -> VaultFault:
-    return VaultFault("no keychain answers on this session's D-Bus", FILES_HINT)
+def _no_service() -> NoService:
+    return NoService("no keychain answers on this session's D-Bus", FILES_HINT)
+
+
+def _refused(why: str) -> VaultFault:
+    return VaultFault(f"the keychain refused: {why}", "allow it in the keychain's own program, then again")
 
 
 def _collection(connection: object, path: str):  # type: ignore[no-untyped-def]  # secretstorage's own type
