@@ -4,13 +4,17 @@ Serialised it is sealed JSON (agentkeys-manifest(5) will hold every member); sea
 `host.<owner>.yml.age`.
 """
 
-from agentkeys.core import sealed_json
+from agentkeys.core import refs, sealed_json
 from agentkeys.errors import VaultFault
 
 FORMAT = "agentkeys/manifest/1"
 UNCLAIMED = "agentkeys/unclaimed/1"
 NO_KEY = bytes(32)
 """What an unclaimed manifest's MAC is keyed with: nobody's secret, for nobody's private key was there."""
+
+
+MAX_NUMBER = 2**53
+"""The largest version or number of seconds that is taken from a rack which can't be verified: JSON's safe integers."""
 
 
 class KeyRecord:
@@ -114,7 +118,21 @@ def from_bytes(data: bytes, key: bytes, owner: str) -> Manifest:
 def from_unverified(data: bytes, owner: str) -> Manifest:
     """As from_bytes(), for a rack whose MAC key is lost: whoever knew a recipient may have written it."""
     what = f"host.{owner}.yml.age"
-    return _from_members(sealed_json.load(data, None, what, FORMAT, owner), what, owner)
+    manifest = _from_members(sealed_json.load(data, None, what, FORMAT, owner), what, owner)
+    sound = [_is_sound(record) for record in manifest.keys.values()]
+    sound += [type(state) is dict for state in manifest.vaults.values()]
+    if not (0 <= manifest.version <= MAX_NUMBER and all(sound)):
+        raise VaultFault(f"{what} is damaged", sealed_json.RESTORE_HINT)
+    return manifest
+
+
+def _is_sound(record: KeyRecord) -> bool:
+    """Whether a record that somebody else may have written is of our types, and its slug a slug."""
+    texts = (record.vault, record.mech, record.created, record.updated, record.expires or "")
+    cap = record.max_ttl
+    if not (cap is None or (type(cap) is int and 0 < cap <= MAX_NUMBER)):
+        return False
+    return refs.is_slug(record.slug) and all(type(text) is str for text in texts)
 
 
 def _from_members(found: "dict[str, object]", what: str, owner: str) -> Manifest:

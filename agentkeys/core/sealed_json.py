@@ -52,7 +52,7 @@ def load(data: bytes, key: bytes | None, what: str, file_format: str, owner: str
         )
     try:
         found = json.loads(text + b"\n}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise VaultFault(f"{what} is damaged", RESTORE_HINT) from None
     if not isinstance(found, dict) or found.get("format") != file_format:
         raise VaultFault(f"{what} has a format this version doesn't know", "pipx upgrade agentkeysd")

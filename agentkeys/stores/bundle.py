@@ -21,6 +21,8 @@ LARGE = 16 * 1024
 MAC_SHOWN = 16
 """Hex digits of a large value's MAC in its file's name: two values of one generation never meet."""
 
+HEX = frozenset("0123456789abcdef")
+
 State = dict[str, object]
 Values = dict[str, bytes]
 
@@ -62,7 +64,7 @@ class Bundle:
         if not state:
             return {}
         values = self._read_small(state, missing_is_fault)
-        for slug, (name, mac) in _large(state).items():
+        for slug, (name, mac) in self._large(state).items():
             data = self._read(name, missing_is_fault)
             if data is None:
                 continue
@@ -76,7 +78,7 @@ class Bundle:
 
         A large value that didn't change keeps its file, unless `keep_large` says that the recipients changed.
         """
-        kept = _large(state) if keep_large else {}
+        kept = self._large(state) if keep_large else {}
         same = {
             slug: row
             for slug, row in kept.items()
@@ -90,7 +92,7 @@ class Bundle:
         A large value that isn't among them isn't read, so that one whose file is lost can be set again or deleted.
         """
         merged = {**(self._read_small(state, missing_is_fault=True) if state else {}), **changes}
-        untouched = {slug: row for slug, row in _large(state).items() if slug not in changes}
+        untouched = {slug: row for slug, row in self._large(state).items() if slug not in changes}
         return self._write(state, {slug: value for slug, value in merged.items() if value is not None}, untouched)
 
     def _write(self, state: State, values: Values, large: "dict[str, list[str]]") -> State:
@@ -120,7 +122,9 @@ class Bundle:
 
     def sweep(self, state: State) -> bool:
         """Remove files of ours that `state` doesn't name; whether there were any. Call it under the rack's lock."""
-        wanted = {self._name(state["generation"]), *[row[0] for row in _large(state).values()]} if state else set()
+        wanted = (
+            {self._name(state.get("generation")), *[row[0] for row in self._large(state).values()]} if state else set()
+        )
         try:
             names = os.listdir(self.directory)
         except FileNotFoundError:
@@ -135,20 +139,23 @@ class Bundle:
         if not (name.startswith(self.prefix) and name.endswith(self.suffix)):
             return False
         generation, dash, mac = name[len(self.prefix) : -len(self.suffix)].partition("-")
-        return generation.isdecimal() and len(mac) == (MAC_SHOWN if dash else 0)
+        return generation.isdecimal() and len(mac) == (MAC_SHOWN if dash else 0) and HEX.issuperset(mac)
 
     def _read_small(self, state: State, missing_is_fault: bool) -> Values:
-        name = self._name(state["generation"])
+        name = self._name(state.get("generation"))
         data = self._read(name, missing_is_fault)
         if data is None:
             return {}
         found = sealed_json.load(data, self.key or None, self._path(name), FORMAT, self.owner)
-        if not derive.same(sealed_json.mac_of(data), str(state["mac"])):
+        if not derive.same(sealed_json.mac_of(data), str(state.get("mac"))):
             raise VaultFault(f"{self._path(name)} is not the bundle the manifest names", sealed_json.RESTORE_HINT)
-        values = found["values"]
-        if not isinstance(values, dict):
-            raise VaultFault(f"{self._path(name)} is damaged", sealed_json.RESTORE_HINT)
-        return {slug: v.encode() if type(v) is str else base64.b64decode(v["base64"]) for slug, v in values.items()}
+        values = found.get("values")
+        try:
+            if type(values) is dict:
+                return {slug: _from_json(value) for slug, value in values.items()}
+        except (KeyError, TypeError, ValueError):
+            pass
+        raise VaultFault(f"{self._path(name)} is damaged", sealed_json.RESTORE_HINT)
 
     def _read(self, name: str, missing_is_fault: bool) -> bytes | None:
         path = self._path(name)
@@ -159,16 +166,29 @@ class Bundle:
             raise VaultFault(f"{path} is gone, and the manifest names it", sealed_json.RESTORE_HINT)
         return self.unseal(data, path)
 
+    def _large(self, state: State) -> "dict[str, list[str]]":
+        """Slug → file and MAC. Raises VaultFault for a file that isn't called as ours: it could lie anywhere."""
+        rows = state.get("large", {})
+        if not isinstance(rows, dict) or not all(map(self._is_row, rows.values())):
+            raise self._damaged()
+        return rows
+
+    def _is_row(self, row: object) -> bool:
+        if type(row) is not list or len(row) != 2 or type(row[0]) is not str or type(row[1]) is not str:
+            return False
+        return self._is_ours(row[0])
+
     def _name(self, generation: object) -> str:
+        if type(generation) is not int:
+            raise self._damaged()
         return f"{self.prefix}{generation}{self.suffix}"
+
+    def _damaged(self) -> VaultFault:
+        """For a state that we never wrote: a rack that `restore` can't verify may hold one."""
+        return VaultFault(f"what the rack says of {self.directory} is damaged", sealed_json.RESTORE_HINT)
 
     def _path(self, name: str) -> str:
         return f"{self.directory}/{name}"
-
-
-def _large(state: State) -> "dict[str, list[str]]":
-    rows = state.get("large", {})
-    return rows if isinstance(rows, dict) else {}
 
 
 def _to_json(value: bytes) -> object:
@@ -177,3 +197,8 @@ def _to_json(value: bytes) -> object:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(value).decode("ascii")}
+
+
+def _from_json(member: "str | dict[str, str]") -> bytes:
+    """Back from _to_json(). Raises KeyError, TypeError, ValueError for what it never made."""
+    return member.encode() if isinstance(member, str) else base64.b64decode(member["base64"])

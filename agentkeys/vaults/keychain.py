@@ -34,18 +34,18 @@ class KeychainVault(Vault):
     def read(self, state: State) -> "dict[str, bytes]":
         """See Vault."""
         values: dict[str, bytes] = {}
-        for slug, found in self.fetch(state, list(_items(state))).items():
+        for slug, found in self.fetch(state, list(self._items(state))).items():
             if isinstance(found, AgentkeysError):
                 raise found
             values[slug] = found
-        for slug, (account, _mac) in _items(state).items():
+        for slug, (account, _mac) in self._items(state).items():
             if slug not in values:
                 raise VaultFault(f"the keychain has lost {account}, the value of {slug}", f"agentkeys set {slug}")
         return values
 
     def fetch(self, state: State, slugs: "list[str]") -> Fetched:
         """See Vault; one call for each of `slugs`. A locked or missing keychain is the fault of all."""
-        items = _items(state)
+        items = self._items(state)
         found: Fetched = {}
         for slug in slugs:
             if slug not in items:
@@ -63,14 +63,14 @@ class KeychainVault(Vault):
 
     def write(self, state: State, changes: "dict[str, bytes | None]") -> State:
         """See Vault; refused while the keychain can't be changed, for what is replaced must go from it, too."""
-        if any(value is not None or slug in _items(state) for slug, value in changes.items()):
+        if any(value is not None or slug in self._items(state) for slug, value in changes.items()):
             self._require_open()
         self._sweep(state)
-        items = {slug: item for slug, item in _items(state).items() if slug not in changes}
+        items = {slug: item for slug, item in self._items(state).items() if slug not in changes}
         new: dict[str, tuple[str, bytes]] = {}
         for slug, value in changes.items():
             if value is not None:
-                account = f"key-{self.place.owner}-{os.urandom(ID_SIZE).hex()}"
+                account = self._prefix() + os.urandom(ID_SIZE).hex()
                 new[account] = (slug, value)
                 items[slug] = [account, self._mac(slug, value)]
         if new:
@@ -81,7 +81,7 @@ class KeychainVault(Vault):
 
     def rewrite(self, state: State, values: "dict[str, bytes]") -> State:
         """See Vault; the items stay, their MACs are another key's now."""
-        return {"items": {slug: [item[0], self._mac(slug, values[slug])] for slug, item in _items(state).items()}}
+        return {"items": {slug: [item[0], self._mac(slug, values[slug])] for slug, item in self._items(state).items()}}
 
     def settle(self, state: State) -> None:
         """See Vault."""
@@ -93,7 +93,7 @@ class KeychainVault(Vault):
 
     def _sweep(self, state: State) -> None:
         """Remove the items that `state` doesn't name, each before the ledger forgets it."""
-        wanted = {item[0] for item in _items(state).values()}
+        wanted = {item[0] for item in self._items(state).values()}
         known = self._ledger()
         stale = [account for account in known if account not in wanted]
         for account in stale:
@@ -108,6 +108,25 @@ class KeychainVault(Vault):
             raise locked(f"what {self.place.owner} keeps there")
         if state != "ready":
             raise VaultFault("no keychain answers here", "unlock it by logging in to the desktop, then again")
+
+    def _items(self, state: State) -> "dict[str, list[str]]":
+        """Slug → account and MAC. Raises VaultFault for an account that isn't one of this vault's.
+
+        A rack that `restore` can't verify could name any other, such as an owner's identity, and so make it a value.
+        """
+        items = state.get("items", {})
+        if not isinstance(items, dict) or not all(map(self._is_item, items.values())):
+            raise VaultFault(f"what the rack says of {self.name} is damaged", RESTORE_HINT)
+        return items
+
+    def _is_item(self, item: object) -> bool:
+        if type(item) is not list or len(item) != 2 or type(item[0]) is not str or type(item[1]) is not str:
+            return False
+        return item[0].startswith(self._prefix())
+
+    def _prefix(self) -> str:
+        """How the accounts of this owner's values begin."""
+        return f"key-{self.place.owner}-"
 
     def _keychain(self) -> Keychain:
         if self._opened is None:
@@ -135,8 +154,3 @@ class KeychainVault(Vault):
         atomic.make_private_dir(self.place.directory)
         text = json.dumps({"accounts": accounts}, indent=1)
         atomic.write_file(f"{self.place.directory}/{LEDGER}", text.encode("ascii") + b"\n")
-
-
-def _items(state: State) -> "dict[str, list[str]]":
-    items = state.get("items", {})
-    return items if isinstance(items, dict) else {}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentkeys.core import manifest, sealed_json
+from agentkeys.core import derive, manifest, sealed_json
 from agentkeys.core.manifest import KeyRecord, Manifest
 from agentkeys.errors import VaultFault
 
@@ -128,6 +128,37 @@ def test_a_member_out_of_shape_is_refused(name: str) -> None:
     for members in (without, *[{**MEMBERS, name: value} for value in WRONG[name]]):
         with pytest.raises(VaultFault, match=r"host\.ana\.yml\.age is damaged"):
             manifest.from_bytes(sealed_json.dump(members, "keys", KEY), KEY, "ana")
+
+
+HOSTILE = [
+    {"version": -1},
+    {"version": 2**64},
+    {"vaults": {"os.secure": []}},
+    {"vaults": {"os.secure": None}},
+    {"keys": {"../../x": ROW}},
+    {"keys": {"": ROW}},
+    {"keys": {"@all.all.A": {**ROW, "vault": []}}},
+    {"keys": {"@all.all.A": {**ROW, "expires_at": 7}}},
+    {"keys": {"@all.all.A": {**ROW, "max_seconds": "1"}}},
+    {"keys": {"@all.all.A": {**ROW, "max_seconds": -1}}},
+]
+
+
+@pytest.mark.parametrize("members", HOSTILE, ids=str)
+def test_a_rack_that_cannot_be_verified_is_looked_at_in_full(members: "dict[str, object]") -> None:
+    """What `restore` opens with a backup's key may be anybody's, so every slug, type and number counts there."""
+    with pytest.raises(VaultFault, match=r"host\.ana\.yml\.age is damaged"):
+        manifest.from_unverified(sealed_json.dump({**MEMBERS, **members}, "keys", KEY), "ana")
+    assert manifest.from_unverified(sealed_json.dump(MEMBERS, "keys", KEY), "ana").version == 1
+
+
+def test_a_bomb_of_brackets_is_refused() -> None:
+    """Nested deeper than the reader goes: damaged, whoever made it."""
+    text = b'{\n  "format": ' + b"[" * 200_000
+    data = text + b',\n  "mac": "' + derive.mac(KEY, text).encode() + b'"\n}\n'
+    for read in (lambda: manifest.from_unverified(data, "ana"), lambda: manifest.from_bytes(data, KEY, "ana")):
+        with pytest.raises(VaultFault, match="is damaged"):
+            read()
 
 
 def test_a_refusal_shows_nothing_of_what_was_read() -> None:

@@ -104,7 +104,7 @@ os.write(1, b"acknowledged")
 def test_a_kill_at_each_system_call_of_an_unlock_loses_no_line(tmp_path: Path, program: Runner, script: Script) -> None:
     """Whatever was written before the unlock is in the chain after the next one, once, and the chain holds."""
     place = tmp_path / "log"
-    place.mkdir(mode=0o700)
+    say(open_log(place, sealed=False), "FIRST")
     tracer = Tracer(program, tmp_path / "strace", *script(SEAL), str(place))
     counts = []
     for point in tracer.points():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentkeys.core import sealed_json
 from agentkeys.errors import VaultFault
 from agentkeys.stores import age
 from agentkeys.stores.bundle import LARGE, Bundle, State
@@ -270,3 +271,47 @@ def test_a_sealed_bundle_shows_nothing(tmp_path: Path, canary: Plant) -> None:
         data = path.name.encode() + path.read_bytes()
         assert value not in data
         assert b"VISIBLE" not in data
+
+
+STRANGE: "list[State]" = [
+    {"generation": "1/../../victim"},
+    {"generation": None},
+    {"large": []},
+    *[
+        {"large": {"a.all.A": row}}
+        for row in (
+            ["../victim", ""],
+            ["/etc/hostname", ""],
+            ["direct.1-../../../victims.json", ""],
+            ["victim"],
+            "ab",
+            [1, 2],
+            None,
+        )
+    ],
+]
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=str)
+def test_a_state_that_leads_elsewhere_is_refused(strange: State, tmp_path: Path) -> None:
+    """A rack that can't be verified could name any file of the user's, and so make it a value: each use refuses it."""
+    (tmp_path / "victim").write_bytes(b"victim")
+    bundle = plain(tmp_path / "values", key=b"")
+    state = {**bundle.write({}, {"a.all.A": b"small"}), **strange}
+    uses = [bundle.read, bundle.read_what_is_left, bundle.sweep, lambda it: bundle.change(it, {})]
+    for use in uses:
+        with pytest.raises(VaultFault, match=r"what the rack says of .* is damaged"):
+            use(state)
+    assert sorted(os.listdir(tmp_path / "values")) == ["direct.1.json"]
+
+
+@pytest.mark.parametrize("values", ["[]", "null", '{"a.all.A": 1}', '{"a.all.A": {}}', '{"a.all.A": {"base64": "é"}}'])
+def test_values_of_another_shape_are_damaged(values: str, tmp_path: Path) -> None:
+    """Never another exception, though nobody checks their MAC."""
+    bundle = plain(tmp_path / "values", key=b"")
+    state = bundle.write({}, {})
+    path = tmp_path / "values" / "direct.1.json"
+    data = path.read_bytes().replace(b'"values": {}', f'"values": {values}'.encode())
+    path.write_bytes(data)
+    with pytest.raises(VaultFault, match="is damaged"):
+        bundle.read({**state, "mac": sealed_json.mac_of(data)})

@@ -123,6 +123,19 @@ class TestKeychain(VaultSuite):
         assert isinstance(found[B], VaultFault)
         assert found[C] == b"3"
 
+    @pytest.mark.parametrize(
+        "item", [["identity-ana", ""], ["key-bob-1", ""], ["key-ana-1"], "ab", None, [1, 2]], ids=str
+    )
+    def test_an_account_of_somebody_else_s_is_refused(self, item: object, vault: Vault, place: Place) -> None:
+        """A rack that can't be verified could make an owner's identity a value; no account is read or deleted."""
+        self.drawer.items = {"identity-ana": b"1", "key-bob-1": b"2"}
+        state: State = {"items": {A: item}}
+        uses = (vault.read, vault.settle, lambda it: vault.fetch(it, [A]), lambda it: vault.write(it, {A: None}))
+        for use in uses:
+            with pytest.raises(VaultFault, match="what the rack says of keychain is damaged"):
+                use(state)
+        assert len(self.drawer.items) == 2
+
     def test_only_what_was_asked_for_is_read(self, vault: Vault, place: Place) -> None:
         """One item for one key: a keychain may ask the person for each."""
         state = vault.write({}, {A: b"1", B: b"2"})
