@@ -79,7 +79,6 @@ class Rewind:
                 shutil.copy2(self.kept / part, path)
 
 
-@pytest.mark.serial
 def test_a_change_killed_at_a_random_instant_happened_or_did_not(locked: Seat) -> None:
     """Forty instants, small values and large: before or after, never other, and acknowledged means kept.
 

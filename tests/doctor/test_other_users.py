@@ -14,8 +14,6 @@ from tests.support.homes import Home
 from tests.support.runner import Runner
 from tests.support.uids import User
 
-pytestmark = pytest.mark.serial
-
 SUDO = """#!/bin/sh
 # sudo -u '#UID' -H command, as far as the hint goes
 uid=${{2#\\#}}

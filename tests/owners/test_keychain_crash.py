@@ -15,8 +15,6 @@ from tests.support.plugin import Plant
 from tests.support.runner import Runner
 from tests.worker.office import WORKER, Office
 
-pytestmark = pytest.mark.serial
-
 SLUG, OTHER = "@all.all.A", "acme.prod.B"
 
 TELLING = re.compile(r"CreateItem|Item.*Delete")

@@ -172,7 +172,6 @@ def job(seat: Seat, owner: str) -> bytes:
     return frame(fields(b"remove", b"home", str(seat.home.root).encode(), b"owner", owner.encode()))
 
 
-@pytest.mark.serial
 def test_a_remove_killed_before_any_system_call_is_finished_by_the_next(rack: Seat) -> None:
     """One run for each deletion: what is half gone can't be opened as whole, and the next remove leaves no trace."""
     require(rack.cli.with_prefix("strace", "-o", "/dev/null", "true")().code == 0, "strace, and the right to use it")

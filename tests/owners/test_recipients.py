@@ -149,7 +149,6 @@ def points(trace: str) -> list[tuple[str, int]]:
     return found
 
 
-@pytest.mark.serial
 def test_a_recipient_set_killed_before_any_system_call_happened_or_did_not(full: Seat, tmp_path: Path) -> None:
     """One run for each call from the lock on: the old set of recipients or the new, for every file that counts."""
     require(full.cli.with_prefix("strace", "-o", "/dev/null", "true")().code == 0, "strace, and the right to use it")

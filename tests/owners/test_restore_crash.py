@@ -23,8 +23,6 @@ from tests.owners.bus import Bus
 from tests.owners.plugins import key_file
 from tests.support.uids import require
 
-pytestmark = pytest.mark.serial
-
 CHANGING = "openat,mkdir,write,pwrite64,rename,unlink,symlink"
 """What leaves another state on the disk for who comes after a kill; a call that only syncs or locks doesn't."""
 

@@ -136,7 +136,6 @@ def test_a_full_disk_hinders_no_lock(tiny_disk: Path, full_disk: Callable[[], No
 WRITERS, TURNS = 20, 50
 
 
-@pytest.mark.serial
 def test_no_writer_s_change_is_lost(tmp_path: Path, program: Runner, script: Script) -> None:
     """20 processes that each read, add one and write, 50 times: 1,000."""
     path = str(tmp_path / "count")
