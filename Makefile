@@ -52,7 +52,7 @@ measured: .venvs/$(OLDEST)/installed $(VERSIONS:%=.venvs/bench-%/installed)
 	done; test -z "$$failed" || { echo "over budget on CPython$$failed" >&2; exit 1; }
 
 .PHONY: soak
-soak: .venvs/$(OLDEST)/installed ## the tests that run for many minutes
+soak: .venvs/$(OLDEST)/fuzz ## the tests that run for many minutes
 	.venvs/$(OLDEST)/bin/python -m pytest -m soak $(TESTFLAGS)
 
 .PHONY: clean
@@ -85,6 +85,10 @@ tested:
 	@$$(.ci/pythons $*) -m venv --clear .venvs/$*
 	@.venvs/$*/bin/python -m pip install --quiet --upgrade pip
 	@.venvs/$*/bin/python -m pip install --quiet --editable . --group test
+	@touch $@
+
+.venvs/%/fuzz: .venvs/%/installed
+	@.venvs/$*/bin/python -m pip install --quiet --group fuzz
 	@touch $@
 
 .venvs/lint/installed: pyproject.toml
