@@ -89,9 +89,15 @@ def require_untraced() -> None:
                 raise Denied(f"pid {tracer} traces this process, which would let it read every key", f"ps -p {tracer}")
 
 
-def quiet_traceback(_kind: "type[BaseException]", error: BaseException, _trace: object) -> None:
-    """sys.excepthook that shows where and what kind, never what was in a variable or a message."""
-    os.write(2, f"agentkeys: error: {describe(error)}\n".encode("utf-8", "replace"))
+def quieten() -> None:
+    """Have Python say of an exception that nobody caught where it was and of what kind, never what it was about."""
+    sys.excepthook = lambda _kind, error, _trace: _complain(error)
+    sys.unraisablehook = lambda raised: _complain(raised.exc_value)
+
+
+def _complain(error: "BaseException | None") -> None:
+    what = "a failure that can't be told" if error is None else describe(error)
+    os.write(2, f"agentkeys: error: {what}\n".encode("utf-8", "replace"))
 
 
 def describe(error: BaseException) -> str:

@@ -46,9 +46,16 @@ def read_answer(script: str, arguments: "list[str]", deadline: float = START_DEA
         )
     except subprocess.TimeoutExpired:
         raise TimedOut(f"the agent didn't answer within {deadline:g} s") from None
+    except OSError as error:
+        raise _not_started(error) from None
     if not done.stdout:
         raise AgentkeysError("the agent died while it started: " + safe_line(done.stderr))
     return done.stdout
+
+
+def _not_started(error: OSError) -> AgentkeysError:
+    """What to say when the system has no process, memory or descriptor left for us (fork(2), EAGAIN)."""
+    return AgentkeysError(f"no process can be started: {error.strerror}", "ulimit -a")
 
 
 def become(script: str, arguments: "list[str]") -> NoReturn:
@@ -72,20 +79,23 @@ CHUNK = 64 * 1024
 class Worker:
     """A child with a pipe each way, in a session of its own so that Ctrl-C reaches the CLI alone.
 
-    Use as a context manager; leaving it kills a child that still runs.
+    Use as a context manager; leaving it kills a child that still runs. Raises AgentkeysError when it can't be started.
     """
 
     def __init__(self, script: str) -> None:
-        self._child = subprocess.Popen(  # noqa: S603 - absolute argv, no shell
-            [interpreter(), "-I", script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=clean_environment(),
-            close_fds=True,
-            cwd="/",
-            start_new_session=True,
-        )
+        try:
+            self._child = subprocess.Popen(  # noqa: S603 - absolute argv, no shell
+                [interpreter(), "-I", script],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=clean_environment(),
+                close_fds=True,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise _not_started(error) from None
         if self._child.stdin is None or self._child.stdout is None:
             raise AgentkeysError("the worker has no pipes")  # can't be: they were asked for
         self._stdin, self._stdout = self._child.stdin, self._child.stdout

@@ -13,7 +13,7 @@ import time
 from _socket import AF_UNIX, SOCK_STREAM
 from _socket import socket as Socket
 
-from agentkeys import paths
+from agentkeys import client, paths
 from agentkeys.errors import AgentkeysError, UsageFault
 
 BACKLOG = 128
@@ -56,7 +56,7 @@ class Place:
         self._fd = take_lock(self.lock)
         try:
             if self.inherited >= 0:
-                self._listener = adopt(self.inherited)
+                self._listener = adopt(self.inherited, self.path)
             elif self.anywhere:
                 _check_dir(self.path.rpartition("/")[0] or "/")
             else:
@@ -152,12 +152,28 @@ def bind(path: str) -> Socket:
     return listener
 
 
-def adopt(fd: int) -> Socket:
-    """Listen on an inherited socket. listen(2) once more, by us: a client checks who did, and takes no one else's."""
+def adopt(fd: int, path: str) -> Socket:
+    """Listen on an inherited socket. listen(2) once more, by us: a client checks who did, and takes no one else's.
+
+    So do we, by calling ourselves: a path that leads elsewhere by now would be announced in vain. Raises UsageFault.
+    """
     listener = Socket(AF_UNIX, SOCK_STREAM, 0, fd)
     listener.listen(BACKLOG)
     listener.setblocking(False)
     os.set_inheritable(fd, False)
+    probe = Socket(AF_UNIX, SOCK_STREAM)
+    probe.settimeout(PROBE_SECONDS)
+    try:
+        probe.connect(paths.to_bytes(path))
+        who = client.peer_ids(probe)
+    except BlockingIOError:
+        return listener  # a full queue: clients found it
+    except OSError as error:
+        raise UsageFault(f"{path} doesn't lead to the socket handed over: {error.strerror}", f"ls -l {path}") from None
+    finally:
+        probe.close()
+    if who != (os.geteuid(), os.getpid()):
+        raise UsageFault(f"{path} doesn't lead to the socket handed over, but to pid {who[1]}", f"ls -l {path}")
     return listener
 
 

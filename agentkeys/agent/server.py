@@ -5,7 +5,7 @@ Nothing wakes an idle agent; the one timer stands at the next deadline.
 
 from collections.abc import Callable
 
-from agentkeys import wire
+from agentkeys import hardening, wire
 from agentkeys.agent.clients import Clients
 from agentkeys.agent.deadlines import Deadlines
 from agentkeys.agent.door import Door
@@ -137,10 +137,14 @@ class Server:
         return effect.durable
 
     def _read_config(self, request: events.Request) -> None:
-        """Go by what config.toml says now, and on with the request that waited for it."""
+        """Go by what config.toml says now, and on with the request that waited for it.
+
+        Which is also when values come: under a tracer, none are taken.
+        """
         connected = self.clients.connected
         event: events.Event
         try:
+            hardening.require_untraced()
             found = self.settings.read()
         except AgentkeysError as fault:
             event = events.ConfigRefused(fault, request)

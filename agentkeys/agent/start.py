@@ -14,7 +14,6 @@ import gc
 import os
 import resource
 import signal
-import sys
 
 import agentkeys
 from agentkeys import client, hardening, paths
@@ -36,6 +35,9 @@ OPTIONS = (
     "--for", "--home", "--socket", "--lock", "--session", "--wallet", "--config", "--private", "--watch", "--say",
     "--otherwise", "--note", "--debug", "--longest", "--idle", "--handed-over",
 )  # fmt: skip
+
+LEAVE_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""What people send to a process to end it, or by mistake: it wipes, removes its socket and lock, and exits 0."""
 
 HANDED_OVER = 3
 """The descriptor of a socket that a service manager hands over (sd_listen_fds(3))."""
@@ -112,15 +114,18 @@ class Foreground:
 def main(argv: "list[str]") -> int:
     """Become the owner's agent. Returns the exit code once it stopped."""
     gc.disable()  # reference counts free all that an agent makes; the collector would walk 10,000 values at an unlock
-    sys.excepthook = hardening.quiet_traceback
+    hardening.quieten()
     hardening.close_memory()
     os.umask(0o077)
     kept = HANDED_OVER + 1 if "--handed-over" in argv[::2] else HANDED_OVER
     os.closerange(kept, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     if "--say" in argv[::2]:
         return _run(argv, Foreground(argv))
-    if os.fork():
-        os._exit(0)
+    try:
+        if os.fork():
+            os._exit(0)
+    except OSError as error:
+        return Parent().failed(AgentkeysError(f"no process can be started: {error.strerror}", "ulimit -a"))
     os.setsid()
     return _run(argv, Parent())
 
@@ -233,10 +238,10 @@ def _unlocker(options: Options) -> Unlocker:
 
 
 def _catch_signals() -> int:
-    """A descriptor that becomes readable on SIGTERM, SIGHUP or SIGINT; the loop leaves by itself then."""
+    """A descriptor that becomes readable on a signal of LEAVE_ON; the loop leaves by itself then."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in LEAVE_ON:
         signal.signal(number, lambda *_: None)
     return reader

@@ -21,7 +21,7 @@ MAX_CPU = 60
 
 def main() -> int:
     """Do the job on stdin; exit 0 when an answer was written, be it an error."""
-    sys.excepthook = hardening.quiet_traceback
+    hardening.quieten()
     hardening.close_memory()
     hardening.bound(resource.RLIMIT_CPU, MAX_CPU)
     if sys.platform == "linux":

@@ -110,6 +110,57 @@ def test_a_descriptor_that_is_no_listening_socket_is_refused(rack: Seat, start: 
             assert b"descriptor 3 is no" in err
 
 
+def of_another_kind(directory: Path) -> "Iterator[socket.socket]":
+    """Sockets that are no listening Unix stream socket with a path."""
+    for number, kind in enumerate((socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)):
+        yield bound(socket.AF_UNIX, kind, str(directory / f"{number}"))
+    yield bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
+    yield bound(socket.AF_UNIX, socket.SOCK_STREAM, f"\0ak-{directory.name}")
+    yield from socket.socketpair()
+
+
+def bound(family: int, kind: int, name: "str | tuple[str, int]") -> socket.socket:
+    """A socket of that family and kind, listening if its kind can."""
+    made = socket.socket(family, kind)
+    made.bind(name)
+    if kind != socket.SOCK_DGRAM:
+        made.listen()
+    return made
+
+
+def test_a_socket_of_another_kind_is_refused(rack: Seat, start: Start, short_path: Path) -> None:
+    """Datagrams, packets, TCP, a name in the abstract name space, a connection: 2, and nothing serves there."""
+    for other in of_another_kind(short_path):
+        with other:
+            child = start(fd=other.fileno())
+            out, err = child.communicate(timeout=60)
+        assert (child.returncode, out) == (2, b"false;\n"), other
+        assert b"no listening Unix stream socket with a path" in err
+    assert rack.home.agents() == []
+
+
+def test_a_path_that_leads_elsewhere_is_not_announced(rack: Seat, handed: socket.socket, start: Start) -> None:
+    """Removed, dead or another program's by now: 2 with what is there, and the next start is served."""
+    path = Path(handed.getsockname())
+    away = path.rename(path.with_name("away"))
+    other = socket.socket(socket.AF_UNIX)
+    for why in (b"No such file", b"Connection refused", b"but to pid %d" % os.getpid()):
+        child = start()
+        out, err = child.communicate(timeout=60)
+        assert (child.returncode, out) == (2, b"false;\n")
+        assert b"doesn't lead to the socket handed over" in err
+        assert why in err
+        if why.startswith(b"No"):
+            other.bind(str(path))
+        else:
+            other.listen()
+    other.close()
+    away.rename(path)
+    child = start()
+    assert child.stdout
+    assert path.name.encode() in child.stdout.readline()
+
+
 def test_a_path_of_its_own_contradicts_it(rack: Seat, start: Start, short_path: Path) -> None:
     """-a and a hand-over are two sockets."""
     child = start("-a", str(short_path / "mine.sock"))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.dialogue import Dialogue
+from agentkeys.agent import start
+from tests.agent.dialogue import Dialogue, message
 from tests.agent.seat import Seat, watched
 
 
@@ -19,7 +20,7 @@ def lock(seat: Seat) -> Path:
     return path
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", start.LEAVE_ON)
 def test_a_signal_ends_it_cleanly(number: signal.Signals, seat: Seat) -> None:
     """Socket and lock are gone with the process; the next start is a fresh one."""
     held, pid = lock(seat), seat.pid
@@ -41,16 +42,20 @@ def test_a_signal_closes_open_connections(seat: Seat) -> None:
 
 
 def test_a_storm_of_signals_is_one_end(seat: Seat) -> None:
-    """TERM, HUP and INT by the dozen: still a clean exit."""
-    with watched(pid := seat.pid) as gone:
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT) * 20:
+    """By the dozen, in the middle of requests: whole answers or none, and still a clean exit."""
+    with Dialogue(seat.socket).greet() as client, watched(pid := seat.pid) as gone:
+        client.send(message(b"get", b"key", b"GITHUB_TOKEN") * 500)
+        for number in start.LEAVE_ON * 20:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
                 break
         gone()
+        answers = client.wait_for_end()
     assert not seat.socket.exists()
     assert list(lock_dir(seat).glob("*.lock")) == []
+    whole = message(b"ok", b"value", seat.values["GITHUB_TOKEN"])
+    assert answers == whole * (len(answers) // len(whole))
 
 
 def lock_dir(seat: Seat) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agentkeys.setup.doctor.agents import tracer_of
 from tests.agent.seat import Seat, eventually, watched
 from tests.support.plugin import Plant
 from tests.support.uids import SYSTEM_PYTHON, User
@@ -173,6 +174,24 @@ def test_an_agent_does_not_start_under_a_tracer(rack: Seat) -> None:
     assert b"traces this process" in done.err
     assert rack.home.agents() == []
     assert rack.start().status()
+
+
+def test_a_traced_agent_takes_no_more_values(seat: Seat, canary: Plant) -> None:
+    """Root attached a debugger to a live one: unlock is refused with 6 and the tracer's pid, and so on record."""
+    if os.geteuid():
+        pytest.skip("needs root, to trace a protected process")
+    seat.set("LATER", canary("not to be unlocked"))
+    pid = seat.pid
+    tracer = seat.cli.with_prefix("strace", "-qq", "-o", "/dev/null", "-e", "trace=none").start("-p", str(pid))
+    eventually(lambda: tracer_of(pid) == str(tracer.pid))
+    done = seat.cli("unlock")
+    assert done.code == 6
+    assert f"pid {tracer.pid} traces this process".encode() in done.err
+    assert (seat.chain()[-1]["verb"], seat.chain()[-1]["decision"]) == ("unlock", "deny")
+    assert seat.states()["LATER"] == "locked"
+    tracer.terminate()
+    tracer.wait()
+    assert seat.unlock().states()["LATER"] == "unlocked"
 
 
 def test_a_agent_gains_no_privileges(seat: Seat) -> None:

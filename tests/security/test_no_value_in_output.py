@@ -49,6 +49,34 @@ def test_a_loud_python_shows_no_value(locked: Seat, canary: Plant) -> None:
     assert not found_in(results[-1].err, [Canary("", value)])
 
 
+RAISES = """
+import os, sys
+from agentkeys import hardening
+hardening.quieten()
+value = sys.stdin.read()
+class Odd:
+    def __del__(self):
+        raise ValueError(value)
+    def __repr__(self):
+        return value
+Odd()
+raise KeyError(value)
+"""
+
+
+def test_an_exception_that_nobody_catches_shows_no_value(seat: Seat, canary: Plant) -> None:
+    """As in agents and workers: its kind and its place, on one line; also where Python can only note and go on."""
+    value = canary("raised")
+    done = seat.cli.with_prefix(sys.executable, "-c", RAISES)(input=value, env=LOUD | {"PYTHONINSPECT": None})
+    assert done.code == 1
+    lines = [line for line in done.err.splitlines() if line.startswith(b"agentkeys: ")]
+    assert lines == [
+        b"agentkeys: error: internal fault, ValueError at <string>:8 in __del__",
+        b"agentkeys: error: internal fault, KeyError at <string>:12 in <module>",
+    ]
+    assert not shows(done, value)
+
+
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, signal.SIGQUIT, signal.SIGTERM, signal.SIGINT])
 def test_a_client_that_dies_with_a_value_in_hand_shows_none(number: signal.Signals, seat: Seat, canary: Plant) -> None:
     """set waits for a stopped agent and is killed: faulthandler's traceback has places, not values."""
