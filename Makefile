@@ -52,7 +52,7 @@ measured: .venvs/$(OLDEST)/installed $(VERSIONS:%=.venvs/bench-%/installed)
 	done; test -z "$$failed" || { echo "over budget on CPython$$failed" >&2; exit 1; }
 
 .PHONY: soak
-soak: .venvs/$(OLDEST)/fuzz ## the tests that run for many minutes
+soak: .venvs/$(OLDEST)/fuzz ## the tests that run for many minutes; TESTFLAGS='--soak-seconds 60' for a first look
 	.venvs/$(OLDEST)/bin/python -m pytest -m soak $(TESTFLAGS)
 
 .PHONY: clean

@@ -10,3 +10,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 pytest.register_assert_rewrite("tests.support")
 
 pytest_plugins = ["tests.support.plugin"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the tests marked `soak` run."""
+    parser.addoption("--soak-seconds", default="1800", help="seconds of the mixed load of `make soak` (1800)")

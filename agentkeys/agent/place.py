@@ -13,7 +13,8 @@ import time
 from _socket import AF_UNIX, SOCK_STREAM
 from _socket import socket as Socket
 
-from agentkeys import client, paths
+from agentkeys import paths
+from agentkeys.client.connection import peer_ids
 from agentkeys.errors import AgentkeysError, UsageFault
 
 BACKLOG = 128
@@ -165,7 +166,7 @@ def adopt(fd: int, path: str) -> Socket:
     probe.settimeout(PROBE_SECONDS)
     try:
         probe.connect(paths.to_bytes(path))
-        who = client.peer_ids(probe)
+        who = peer_ids(probe)
     except BlockingIOError:
         return listener  # a full queue: clients found it
     except OSError as error:

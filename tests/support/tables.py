@@ -6,8 +6,8 @@
     5 something for later
         left out: it needs what isn't there yet
 
-A row is its number and its promise; each line below, indented once more, is a test that holds it, or says why
-there is none. `check_table` keeps it from rotting.
+A row is its number (a letter may stand before it) and its promise; each line below, indented once more, is a test that
+holds it, or says why there is none. `check_table` keeps it from rotting.
 """
 
 import ast
@@ -19,7 +19,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 
-ROW = re.compile(r"^ {4}(\d+) (\S.*)$")
+ROW = re.compile(r"^ {4}([A-Z]?\d+) (\S.*)$")
 UNDER = re.compile(r"^ {8}(\S.*)$")
 LEFT_OUT = "left out: "
 
@@ -35,14 +35,14 @@ class Row:
     """Why no test holds it."""
 
 
-def rows_of(text: str) -> dict[int, Row]:
+def rows_of(text: str) -> dict[str, Row]:
     """The table in a docstring; AssertionError when a number stands there twice."""
-    rows: dict[int, Row] = {}
+    rows: dict[str, Row] = {}
     last: Row | None = None
     for line in text.splitlines():
         if found := ROW.match(line):
-            assert int(found[1]) not in rows, f"row {found[1]} twice"
-            last = rows[int(found[1])] = Row(found[2])
+            assert found[1] not in rows, f"row {found[1]} twice"
+            last = rows[found[1]] = Row(found[2])
         elif (found := UNDER.match(line)) and last:
             if found[1].startswith(LEFT_OUT):
                 last.left_out = found[1].removeprefix(LEFT_OUT)
@@ -61,10 +61,10 @@ def tests_in(path: Path) -> frozenset[str]:
     return frozenset(name for name in names if name.startswith("test_"))
 
 
-def check_table(file: str, text: str | None, numbers: Iterable[int]) -> None:
+def check_table(file: str, text: str | None, numbers: Iterable[int | str]) -> None:
     """AssertionError unless each number has a row, and each row tests that there are, or else a reason."""
     rows = rows_of(text or "")
-    assert sorted(rows) == sorted(numbers)
+    assert sorted(rows) == sorted(map(str, numbers))
     missing = []
     for number, row in rows.items():
         assert row.tests or row.left_out, f"row {number} says nothing"
