@@ -79,14 +79,21 @@ def is_dumpable() -> bool:
 
 
 def require_untraced() -> None:
-    """Refuse to hold secrets under a tracer. Raises Denied naming its pid (proc(5), TracerPid)."""
+    """Refuse to hold secrets under a tracer. Raises Denied naming its pid (proc(5), TracerPid).
+
+    Without /proc it can't be known; a tracer that comes later finds the memory closed all the same.
+    """
     if not LINUX:
         return
-    with open("/proc/self/status", "rb") as status:
-        for line in status:
-            if line.startswith(b"TracerPid:") and line.split()[1] != b"0":
-                tracer = line.split()[1].decode("ascii")
-                raise Denied(f"pid {tracer} traces this process, which would let it read every key", f"ps -p {tracer}")
+    try:
+        with open("/proc/self/status", "rb") as status:
+            lines = status.readlines()
+    except OSError:
+        return
+    for line in lines:
+        if line.startswith(b"TracerPid:") and line.split()[1] != b"0":
+            tracer = line.split()[1].decode("ascii")
+            raise Denied(f"pid {tracer} traces this process, which would let it read every key", f"ps -p {tracer}")
 
 
 def quieten() -> None:
