@@ -17,7 +17,7 @@ SAYS = b"agentkeys: error: no process can be started: Resource temporarily unava
 
 def test_without_a_process_each_verb_says_so(users_agent: Seat, other_user: User) -> None:
     """What needs a worker or an agent is exit 1, and changes nothing; what asks the live agent works."""
-    limited = other_user.cli.with_prefix(*NO_PROCESS, *other_user.cli.prefix)
+    limited = other_user.cli.with_prefix(*other_user.run.prefix, *NO_PROCESS, *other_user.cli.prefix[-1:])
     for args in (
         ["set", "NEW"],
         ["del", "GITHUB_TOKEN"],
