@@ -29,12 +29,8 @@ def main() -> int:
 def run_fast(argv: "list[str]") -> int | None:
     """Run a fast verb; its exit code, or None when `agentkeys.cli` should take over."""
     guard_standard_descriptors()
-    if argv[:1] == ["completion"]:
-        from agentkeys.client import completion
-
-        return completion.run(argv[1:])
     run = VERBS.get(argv[0]) if argv else None
-    options = parse(argv) if run else None
+    options = (parse_words if argv[0] in WORDY else parse)(argv) if run else None
     if run is None or options is None:
         return None
     try:
@@ -102,7 +98,30 @@ def source(options: Options) -> int:
     return exports.source(options)
 
 
-VERBS = {"exec": exec_, "get": get, "status": status, "relock": relock, "agent": agent, "source": source}
+def completion(options: Options) -> int:
+    """Print a shell's completion file, or what could stand at its cursor."""
+    from agentkeys.client import completion as it
+
+    return it.run(options.command)
+
+
+def direnv(options: Options) -> int:
+    """Print what `use agentkeys` evaluates."""
+    from agentkeys.inject import direnv as it
+
+    return it.export(options.command)
+
+
+VERBS = {
+    "agent": agent,
+    "completion": completion,
+    "direnv": direnv,
+    "exec": exec_,
+    "get": get,
+    "relock": relock,
+    "source": source,
+    "status": status,
+}
 
 
 # --- their words --------------------------------------------------------------------------------------------------
@@ -114,6 +133,7 @@ _TEXT_OPTIONS = {
     "--env": "env",
     "--org": "org",
     "--shell": "shell",
+    "--behind": "behind",
 }
 _FLAGS = {
     "--json": "json",
@@ -124,13 +144,24 @@ _FLAGS = {
 }
 _DIALECT_FLAGS = {"-s": "sh", "-c": "csh"}
 _ACCEPTED = {
-    "exec": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--clean-env", "--no-repo"),
+    "exec": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--clean-env", "--no-repo", "--behind"),
     "get": ("--for", "--owner", "--sock", "--env", "--org", "--key"),
     "status": ("--for", "--owner", "--sock", "--json"),
     "relock": ("--for", "--owner", "--key", "--env", "--json"),
     "agent": ("--for", "--owner", "--shell"),
     "source": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--shell", "--strict", "--lenient"),
 }
+
+
+WORDY = {"completion": ("bash", "fish", "words", "zsh"), "direnv": ("export",)}
+"""Verbs that read their own words, and how a plain call of each goes on."""
+
+
+def parse_words(argv: "list[str]") -> Options | None:
+    """The words of a WORDY verb, or None."""
+    options = Options(argv[0])
+    options.command = argv[1:] if argv[0] == "completion" else argv[2:]
+    return options if argv[1:2] and argv[1] in WORDY[argv[0]] and "--help" not in argv[1:3] else None
 
 
 def parse(argv: "list[str]") -> Options | None:

@@ -161,6 +161,11 @@ def rack_lock(root: str, owner: str) -> str:
     return f"{root}/lock/{owner}.lock"
 
 
+def shims_dir(root: str) -> str:
+    """Programs that run others under `agentkeys exec`."""
+    return f"{root}/shims"
+
+
 def run_dir(root: str, owner: str) -> str:
     """One locked file for each live agent of an owner on this machine."""
     return f"{root}/run/{machine_id()}/{owner}"

@@ -29,6 +29,8 @@ FAMILIES = {
     "setup": "operator",
     "doctor": "doctor",
     "completion": "completion",
+    "direnv": "direnv",
+    "shim": "direnv",
 }
 
 STDOUT_TROUBLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
@@ -50,6 +52,7 @@ daily
   get        print one value
   source     set keys in this shell:  eval "$(agentkeys source --key GITHUB_TOKEN)"
   list       what is in the rack
+  shim       have programs run under `agentkeys exec` when they are called by name
   status     what the agent holds, and for how long; --all for every owner's
   relock     make the agents forget: everything, one key, or one env's
   lock       make all of the owner's agents forget everything, at once
@@ -60,6 +63,9 @@ owners
   owner      list, show, alias and remove owners
   recipient  who else can restore the rack: set, get, del
   restore    open the rack with a backup identity, or an older copy of it
+
+shells
+  direnv     for .envrc files, which can then say `use agentkeys`:  agentkeys direnv install
 
 operator
   doctor             what is wrong between you and your keys, and what mends it

@@ -38,6 +38,9 @@ def exec_(
         bool, Option("--clean-env", help="Pass on nothing but HOME, PATH, TERM and the like.")
     ] = False,
     no_repo: Annotated[bool, Option("--no-repo", help="Ignore the repository's manifest.")] = False,
+    behind: Annotated[
+        str, Option("--behind", metavar="DIR", help="Look for COMMAND in PATH, but not in DIR or below it.")
+    ] = "",
 ) -> int:
     """Become COMMAND with the owner's unlocked keys in its environment. Nothing runs if one is missing or locked.
 
@@ -49,6 +52,7 @@ def exec_(
         raise UsageFault("no command to run", "agentkeys exec -- gh pr list")
     options = o.gather("exec", owner, sock, env, org)
     options.keys, options.command, options.clean_env, options.no_repo = keys or [], command, clean_env, no_repo
+    options.behind = behind
     root = home()
     options.owner = owner_named(root, owner)
     try:

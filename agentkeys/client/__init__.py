@@ -42,6 +42,8 @@ class Options:
         """The dialect to print, or "" for that of the calling shell."""
         self.strict = False
         self.lenient = False
+        self.behind = ""
+        """A directory in which, and below which, `exec` looks for no program; shims are there."""
         self.command: list[str] = []
 
 

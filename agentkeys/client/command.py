@@ -29,7 +29,8 @@ def exec_with_keys(options: Options) -> int:
     """Become the command, with the owner's keys in its environment. Returns only on failure, having run nothing."""
     caller = Caller(options)
     environ = _base_environment(caller.environ, options.clean_env)
-    program, argv = find_program(options.command, environ.get(b"PATH", DEFAULT_PATH))
+    path = environ.get(b"PATH", DEFAULT_PATH)
+    program, argv = find_program(options.command, path_behind(path, options.behind) if options.behind else path)
     fields = ask_keys(caller.connect(), b"exec", caller, options)
     for at in range(0, len(fields), 2):
         environ[bytes(fields[at])] = bytes(fields[at + 1])
@@ -65,6 +66,12 @@ def drop_coercion(environ: "dict[bytes, bytes]") -> None:
         return  # no /proc: it stays, and harms nobody
     if b"\0LC_CTYPE=" not in data:
         del environ[b"LC_CTYPE"]
+
+
+def path_behind(path: bytes, directory: str) -> bytes:
+    """PATH without a directory and all below it."""
+    below = paths.to_bytes(directory).rstrip(b"/") + b"/"
+    return b":".join([place for place in path.split(b":") if not (place + b"/").startswith(below)])
 
 
 def find_program(command: "list[str]", path: bytes, verb: str = "exec") -> "tuple[bytes, list[bytes]]":

@@ -28,13 +28,13 @@ RUN = ("exec", "agent")
 """The verbs behind whose `--` a command of another program stands."""
 
 
-def run(argv: "list[str]") -> int | None:
-    """`completion SHELL` or `completion words -- WORD…`; None when `agentkeys.cli` should explain."""
+def run(argv: "list[str]") -> int:
+    """`completion SHELL` or `completion words -- WORD…`. Raises Unclear when `agentkeys.cli` should explain."""
     if argv[:2] == ["words", "--"]:
         return complete(argv[2:])
     if len(argv) == 1 and argv[0] in SHELLS:
         return print_file(argv[0])
-    return None
+    raise Unclear
 
 
 def print_file(shell: str) -> int:

@@ -11,9 +11,12 @@ TABLE = {
     ),
     "completion": "--help : bash|zsh|fish",
     "del": "--env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER : NAME",
+    "direnv export": "--env=ENV --for=OWNER --help --org=ORG --owner=OWNER --shim=PROGRAM",
+    "direnv install": "--force --help --print",
     "doctor": "--for=OWNER --help --json --owner=OWNER",
     "exec": (
-        "--clean-env --env=ENV --for=OWNER --help --key=NAME --no-repo --org=ORG --owner=OWNER --sock=PATH : COMMAND"
+        "--behind=DIR --clean-env --env=ENV --for=OWNER --help --key=NAME --no-repo --org=ORG --owner=OWNER "
+        "--sock=PATH : COMMAND"
     ),
     "get": "--env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER --sock=PATH : NAME",
     "import": (
@@ -40,6 +43,7 @@ TABLE = {
         "--key=NAME --max-duration=TIME --org=ORG --owner=OWNER --ref=TEXT --vault=VAULT : NAME"
     ),
     "setup launcher": "--force --help --to=PATH",
+    "shim": "--env=ENV --for=OWNER --help --json --key=NAME --list --org=ORG --owner=OWNER --remove : PROGRAM",
     "source": (
         "--env=ENV --for=OWNER --help --key=NAME --lenient --org=ORG --owner=OWNER --shell=SHELL --sock=PATH --strict"
     ),
@@ -53,6 +57,7 @@ ABOUT = {
     "agent": "start or re-use the owner's agent",
     "completion": "what bash, zsh or fish need to complete agentkeys' words",
     "del": "take a key out of the rack",
+    "direnv": "for .envrc files, which can then say `use agentkeys`",
     "doctor": "what is wrong between you and your keys, and what mends it",
     "exec": "run a command with the keys in its environment",
     "get": "print one value",
@@ -66,6 +71,7 @@ ABOUT = {
     "restore": "open the rack with a backup identity, or an older copy of it",
     "set": "put a value into the rack (hidden prompt, a pipe, --from-file, --from-env)",
     "setup launcher": "write a launcher that starts faster and ignores PYTHON* variables",
+    "shim": "have programs run under `agentkeys exec` when they are called by name",
     "source": "set keys in this shell",
     "status": "what the agent holds, and for how long; --all for every owner's",
     "unlock": "bring keys from the rack into the agent, for a while",

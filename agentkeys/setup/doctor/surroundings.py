@@ -33,6 +33,8 @@ KNOWN = frozenset(
         "AGENTKEYS_SOCK",
         "AGENTKEYS_SESSION_STORE",
         "AGENTKEYS_AGENT_PID",
+        "AGENTKEYS_PROJECT",
+        "AGENTKEYS_STATE",
     )
 )
 """Our own variables; any other of that beginning is a slip of the finger."""
