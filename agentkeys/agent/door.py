@@ -1,6 +1,9 @@
 """Who comes in: connections are taken from the listener, and judged by what the kernel says of them.
 
 Somebody who isn't served gets no byte, and a full house closes the door on nobody new: who was quiet for longest goes.
+
+An agent that unlocks by itself as it starts lets nobody in before it did, but the worker that brings the keys: the
+first caller of a socket-activated agent would be told that they are locked, and they are there a moment later.
 """
 
 import errno
@@ -21,6 +24,9 @@ SPARE_FDS = 16
 
 SHUT = 10_000
 """Milliseconds without accepting when there is no descriptor and nobody to send away for one."""
+
+HALL_PATIENCE = 5_000
+"""Milliseconds that callers wait for the first unlock: it takes 50, and half of a client's own patience is enough."""
 
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 """accept(2): no descriptor or memory, here or in the whole system."""
@@ -53,6 +59,10 @@ class Door:
         self._deadlines = deadlines
         self._handle = handle
         """Takes the event of somebody who was refused."""
+        self._hall: list[Socket] | None = None
+        """Who waits for the first unlock; None when nobody has to."""
+        self._expected = 0
+        """The pid that is let in all the same."""
 
     def accept(self) -> None:
         """Take one connection; the poller reports the next one at once, and a second accept would mostly fail."""
@@ -82,8 +92,29 @@ class Door:
             self._handle(events.PeerRefused(sock.fileno(), who, why))
             sock.close()
             return
+        if self._hall is not None and who.pid != self._expected:
+            self._hall.append(sock)
+            if len(self._hall) > self._limit:
+                self._hall.pop(0).close()
+            return
         who.limited = self._rule.limit(sock, who)
         self._clients.add(sock, who)
+
+    # --- the hall
+
+    def hold_all_but(self, pid: int) -> None:
+        """Let nobody in but this process, until let_in() or HALL_PATIENCE."""
+        self._hall, self._expected = [], pid
+        self._deadlines.hall = self._deadlines.now + HALL_PATIENCE
+
+    def let_in(self) -> None:
+        """Let in who waits, in the order they came, and everybody from now on."""
+        self._deadlines.hall = None
+        waiting, self._hall = self._hall or [], None
+        for sock in waiting:
+            self._welcome(sock)
+
+    # --- no room
 
     def _make_room(self) -> None:
         """Whoever leaves frees a descriptor. Without anybody, rest: the loop would spin on what it can't accept."""

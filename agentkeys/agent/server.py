@@ -10,12 +10,13 @@ from agentkeys.agent.clients import Clients
 from agentkeys.agent.deadlines import Deadlines
 from agentkeys.agent.door import Door
 from agentkeys.agent.epoch import Epoch
+from agentkeys.agent.notify import Manager
 from agentkeys.agent.place import Place
 from agentkeys.agent.poller import now_ms
 from agentkeys.agent.poller_here import Poller
 from agentkeys.agent.settings import Settings
 from agentkeys.agent.unlocker import PATIENCE, Unlocker
-from agentkeys.core import agent, events
+from agentkeys.core import agent, events, status
 from agentkeys.core.effects import Audit, Close, Effect, NewEpoch, ReadConfig, Reply, SealAudit, SetTimer, Unlock, Wipe
 from agentkeys.core.state import AgentState
 from agentkeys.errors import AgentkeysError, VaultFault
@@ -36,6 +37,7 @@ class Server:
         max_connections: int,
         unlocker: Unlocker,
         epoch: Epoch,
+        manager: Manager,
     ) -> None:
         self.state = state
         self.step: Step = agent.step
@@ -45,6 +47,7 @@ class Server:
         self.log = log
         self.unlocker = unlocker
         self.epoch = epoch
+        self.manager = manager
         self.poller = poller = Poller()
         self.deadlines = deadlines = Deadlines()
         hello = wire.hello(
@@ -60,6 +63,7 @@ class Server:
         poller, deadlines, clients, door = self.poller, self.deadlines, self.clients, self.door
         for fd in (door.fd, *leave):
             poller.add(fd)
+        self._begin()
         while not self.stopping:
             ready = poller.wait()
             deadlines.now = now_ms()
@@ -76,9 +80,25 @@ class Server:
                 elif fd in leave or (fd == poller.watch and not self._watched()):
                     self.handle(events.Terminated())
             self._arm()
+        self.manager.leaving()
         if self.unlocker.fd >= 0:
             self.unlocker.give_up()
         self._sync()
+
+    def _begin(self) -> None:
+        """Start the unlock that was asked for on the command line; the manager is told when it is over."""
+        if self.state.renewals.due:
+            self.handle(events.Tick())
+        if self.unlocker.fd >= 0:
+            self.door.hold_all_but(self.unlocker.pid)
+        else:
+            self._began()
+        self._arm()
+
+    def _began(self) -> None:
+        """Let callers in, and say that we are there."""
+        self.door.let_in()
+        self.manager.ready(status.in_a_line(self.state.report(self.deadlines.now)))
 
     def handle(self, event: events.Event) -> None:
         """Let the state machine decide, and do what it wants done."""
@@ -168,6 +188,8 @@ class Server:
             return
         self.deadlines.unlock = None
         self.handle(events.UnlockEnded(fault))
+        if self.deadlines.hall is not None:
+            self._began()
 
     # --- time
 
@@ -185,6 +207,8 @@ class Server:
             self.clients.sweep()
         if deadlines.door is not None and deadlines.door <= now:
             self.door.reopen()
+        if deadlines.hall is not None and deadlines.hall <= now:
+            self._began()
         if deadlines.unlock is not None and deadlines.unlock <= now:
             self._unlock_ended(self.unlocker.give_up())
         if deadlines.penalty is not None and deadlines.penalty <= now:

@@ -20,6 +20,7 @@ from agentkeys import client, hardening, paths
 from agentkeys.agent import peer
 from agentkeys.agent.door import connection_limit
 from agentkeys.agent.epoch import Epoch
+from agentkeys.agent.notify import Manager
 from agentkeys.agent.place import Place, Taken, sweep
 from agentkeys.agent.poller import now_ms
 from agentkeys.agent.server import Server
@@ -33,11 +34,14 @@ from agentkeys.stores.audit_log import AuditLog
 
 OPTIONS = (
     "--for", "--home", "--socket", "--lock", "--session", "--wallet", "--config", "--private", "--watch", "--say",
-    "--otherwise", "--note", "--debug", "--longest", "--idle", "--handed-over",
+    "--otherwise", "--note", "--debug", "--longest", "--idle", "--handed-over", "--auto-unlock", "--notify",
 )  # fmt: skip
 
 LEAVE_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """What people send to a process to end it, or by mistake: it wipes, removes its socket and lock, and exits 0."""
+
+USUAL_KEYS = b"org=@all\nenv=all\nduration=0"
+"""What --auto-unlock asks for: the default env's keys, as `unlock` without arguments."""
 
 HANDED_OVER = 3
 """The descriptor of a socket that a service manager hands over (sd_listen_fds(3))."""
@@ -68,6 +72,10 @@ class Options:
         self.debug = "--debug" in given
         self.handed_over = "--handed-over" in given
         """Whether descriptor HANDED_OVER listens on the socket already."""
+        self.auto_unlock = "--auto-unlock" in given
+        """Whether to unlock before anybody is let in, and again before that expires."""
+        self.notify = given.get("--notify", "")
+        """Where a service manager is told that we serve; empty when none asked."""
 
 
 class Parent:
@@ -188,7 +196,9 @@ def _prepare(
     state.longest, state.idle, state.inject = found.longest, found.idle, found.inject
     log = AuditLog(paths.audit_dir(options.home, options.owner), options.owner)
     limit = connection_limit(_raise_descriptor_limit())
-    server = Server(state, place, settings, log, limit, _unlocker(options), epoch)
+    if options.auto_unlock:
+        state.renewals.want(USUAL_KEYS, state.started)
+    server = Server(state, place, settings, log, limit, _unlocker(options), epoch, Manager(options.notify))
     if options.debug:
         from agentkeys.agent import debug
 

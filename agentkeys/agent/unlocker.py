@@ -28,7 +28,8 @@ class Unlocker:
         self.facts = facts
         self.fd = -1
         """Readable when there is something to read(); -1 while no worker runs."""
-        self._pid = 0
+        self.pid = 0
+        """The worker's, while there is one."""
         self._answer = b""
 
     def start(self, request: bytes, withheld: "list[str]") -> str:
@@ -50,7 +51,7 @@ class Unlocker:
                 pair = os.pipe()
                 theirs.append(pair[end])
                 ours.append(pair[1 - end])
-            self._pid = self._spawn(*theirs)
+            self.pid = self._spawn(*theirs)
         except OSError as error:
             for fd in ours:
                 os.close(fd)
@@ -91,14 +92,14 @@ class Unlocker:
 
     def give_up(self) -> str:
         """Kill the worker, which took too long or isn't wanted any more; what to say of it."""
-        os.kill(self._pid, signal.SIGKILL)  # our own child, not waited for yet: its number can't be anyone else's
+        os.kill(self.pid, signal.SIGKILL)  # our own child, not waited for yet: its number can't be anyone else's
         self._end()
         return f"its worker didn't end within {PATIENCE // 1000} s"
 
     def _end(self) -> str:
         os.close(self.fd)
         self.fd = -1
-        os.waitpid(self._pid, 0)
+        os.waitpid(self.pid, 0)
         return _fault_in(self._answer)
 
 

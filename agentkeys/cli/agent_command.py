@@ -148,9 +148,10 @@ def _check(options: AgentOptions) -> None:
         raise UsageFault("--login-session is uid or bound", "agentkeys agent --login-session uid")
     if options.path == "":
         raise UsageFault("-a names no socket", "agentkeys agent -a /path/to/socket")
-    if serving and (options.unlock or options.auto_unlock):
+    if serving and options.unlock:
         raise UsageFault(
-            "an agent in the foreground brings no keys itself: unlock from another shell", "agentkeys agent --unlock"
+            "an agent in the foreground takes --auto-unlock, or is unlocked from another shell",
+            "agentkeys agent -D --auto-unlock",
         )
     if options.command is None:
         return
@@ -181,6 +182,7 @@ def _site(options: AgentOptions, root: str, owner: str) -> start.Site:
 def _serve_here(options: AgentOptions, root: str, owner: str) -> NoReturn:
     """Become the agent; its pid is ours."""
     site = _site(options, root, owner)
+    site.auto_unlock = options.auto_unlock
     path = activation.handed_over()
     if path:
         if options.path is not None:

@@ -43,6 +43,8 @@ class Site:
         """Whether it was us who started the agent there."""
         self.handed_over = False
         """Whether the socket listens already, as descriptor 3."""
+        self.auto_unlock = False
+        """Whether the agent unlocks by itself before it serves anybody, and again before that expires."""
         self.exact = False
         """Whether an agent of another kind (login session or not) won't do."""
 
@@ -138,6 +140,9 @@ def serve_here(site: Site, say: bytes, otherwise: bytes, debug: bool) -> NoRetur
     atomic.make_private_dir(site.run)
     texts = [text.decode(paths.FS_ENCODING, "surrogateescape") for text in (say, otherwise)]
     arguments = [*_arguments(site), "--say", texts[0], "--otherwise", texts[1], "--note", _whom_it_serves(site)]
+    arguments += ["--auto-unlock", "yes"] if site.auto_unlock else []
+    manager = paths.env_text(posix.environ, b"NOTIFY_SOCKET")
+    arguments += ["--notify", manager] if manager else []
     procs.become(SCRIPT, [*arguments, "--debug", "yes"] if debug else arguments)
 
 

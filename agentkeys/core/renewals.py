@@ -31,6 +31,10 @@ class Renewals:
         """Why the last one failed, or empty."""
         self._retry = RETRY
 
+    def want(self, request: bytes, now: int) -> None:
+        """Ask for this now, and then again and again."""
+        self.due[request] = now
+
     def check(self, request: bytes) -> None:
         """Raise UsageFault for a request that can't be kept."""
         if len(request) > MAX_REQUEST or (len(self.due) >= MAX_REQUESTS and request not in self.due):

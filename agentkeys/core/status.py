@@ -176,6 +176,14 @@ def as_text(report: Report) -> bytes:
     return "".join([_printable(line) + "\n" for line in lines]).encode("utf-8")
 
 
+def in_a_line(report: Report) -> str:
+    """The least that a service manager shows."""
+    held = sum(1 for key in report.keys if key.state == "unlocked")
+    if report.limits.fault:
+        return f"the automatic unlock failed: {report.limits.fault}"
+    return f"{held} {'key' if held == 1 else 'keys'} held"
+
+
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
