@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import NoReturn, Self
 
-from agentkeys.errors import AgentkeysError, TimedOut
+from agentkeys.errors import NOT_FOUND, AgentkeysError, TimedOut
 
 PASSED_ON = (b"HOME", b"LANG", b"LC_ALL", b"TZ", b"XDG_RUNTIME_DIR", b"DBUS_SESSION_BUS_ADDRESS", b"TMPDIR")
 """What a worker or agent may see of the caller's environment: where things are, nothing that names code."""
@@ -56,6 +56,49 @@ def read_answer(script: str, arguments: "list[str]", deadline: float = START_DEA
 def _not_started(error: OSError) -> AgentkeysError:
     """What to say when the system has no process, memory or descriptor left for us (fork(2), EAGAIN)."""
     return AgentkeysError(f"no process can be started: {error.strerror}", "ulimit -a")
+
+
+TOOL_DIRS = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/run/current-system/sw/bin")
+"""Where a system's own tools are; the last is NixOS's. PATH isn't asked, which is the caller's to choose."""
+
+TOOL_DEADLINE = 100.0
+"""Seconds for a tool: systemctl waits for a start, which our units give 90."""
+
+
+class Done:
+    """How a tool ended."""
+
+    def __init__(self, code: int, noise: str) -> None:
+        self.code = code
+        """Its exit code, or NOT_FOUND when there is no such tool."""
+        self.noise = noise
+        """The last line it wrote to stderr, printable and bounded."""
+
+
+def run_tool(argv: "list[str]") -> Done:
+    """Run a system's tool by its name, or a program by its path, with a clean environment. Raises TimedOut."""
+    program = argv[0]
+    if "/" not in program:
+        places = [f"{directory}/{program}" for directory in TOOL_DIRS]
+        program = next((place for place in places if os.access(place, os.X_OK)), "")
+    if not program:
+        return Done(NOT_FOUND, f"there is no {argv[0]} here")
+    try:
+        done = subprocess.run(  # noqa: S603 - absolute argv, no shell
+            [program, *argv[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=clean_environment(),
+            close_fds=True,
+            cwd="/",
+            timeout=TOOL_DEADLINE,
+            check=False,
+        )
+    except OSError as error:
+        return Done(NOT_FOUND, f"{program} can't be executed: {error.strerror}")
+    except subprocess.TimeoutExpired:
+        raise TimedOut(f"{argv[0]} didn't end within {TOOL_DEADLINE:g} s") from None
+    return Done(done.returncode, safe_line(done.stderr))
 
 
 def become(script: str, arguments: "list[str]") -> NoReturn:

@@ -69,7 +69,7 @@ shells
 
 operator
   doctor             what is wrong between you and your keys, and what mends it
-  setup launcher     write a launcher that starts faster and ignores PYTHON* variables
+  setup              have an owner's agent run from boot on: systemd, launchd, remove; write a faster launcher
   completion         what bash, zsh or fish need to complete agentkeys' words:  eval "$(agentkeys completion bash)"
 
 owners     --for seaturtle, else $AGENTKEYS_OWNER, else human

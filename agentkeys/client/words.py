@@ -42,7 +42,10 @@ TABLE = {
         "--env=ENV --expires-at=WHEN --expires-in=TIME --for=OWNER --from-env=VAR --from-file=PATH --help --json "
         "--key=NAME --max-duration=TIME --org=ORG --owner=OWNER --ref=TEXT --vault=VAULT : NAME"
     ),
+    "setup launchd": "--dry-run --for=OWNER --help --owner=OWNER --print",
     "setup launcher": "--force --help --to=PATH",
+    "setup remove": "--dry-run --for=OWNER --help --owner=OWNER",
+    "setup systemd": "--dry-run --for=OWNER --help --owner=OWNER --print --socket",
     "shim": "--env=ENV --for=OWNER --help --json --key=NAME --list --org=ORG --owner=OWNER --remove : PROGRAM",
     "source": (
         "--env=ENV --for=OWNER --help --key=NAME --lenient --org=ORG --owner=OWNER --shell=SHELL --sock=PATH --strict"
@@ -70,7 +73,7 @@ ABOUT = {
     "relock": "make the agents forget: everything, one key, or one env's",
     "restore": "open the rack with a backup identity, or an older copy of it",
     "set": "put a value into the rack (hidden prompt, a pipe, --from-file, --from-env)",
-    "setup launcher": "write a launcher that starts faster and ignores PYTHON* variables",
+    "setup": "have an owner's agent run from boot on: systemd, launchd, remove; write a faster launcher",
     "shim": "have programs run under `agentkeys exec` when they are called by name",
     "source": "set keys in this shell",
     "status": "what the agent holds, and for how long; --all for every owner's",
