@@ -15,6 +15,7 @@ from agentkeys.client.connection import Connection
 from agentkeys.core import refs
 from agentkeys.errors import DENIED, OK, AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
 from agentkeys.inject import exports
+from agentkeys.worker.job import Answer
 
 FALSE = b"false;\n"
 """What makes an `eval` of our output fail."""
@@ -26,6 +27,8 @@ class AgentOptions:
     def __init__(self) -> None:
         self.owner = ""
         """The text after --for, or "" for the default."""
+        self.everyone = False
+        """Whether every owner is meant."""
         self.kill = False
         self.reload = False
         self.foreground = False
@@ -46,6 +49,7 @@ class AgentOptions:
 
 
 _FLAGS = {
+    "--all": "everyone",
     "-k": "kill",
     "-D": "foreground",
     "-d": "debug",
@@ -101,6 +105,10 @@ def run(options: AgentOptions) -> int:
     _check(options)
     program = _program(options)
     root = home()
+    if options.everyone:
+        from agentkeys.cli import fleet_start  # threads, which no single start needs
+
+        return fleet_start.start_all(options, root)
     owner = owner_named(root, options.owner)
     require_owner(root, owner)
     if options.kill:
@@ -114,10 +122,10 @@ def run(options: AgentOptions) -> int:
     if options.foreground or options.debug:
         _serve_here(options, root, owner)
     if options.path is not None:
-        site = _site(options, root, owner)
+        site = site_of(options, root, owner)
         pid, path = start.start_private(site), site.socket
     else:
-        site = _site(options, root, owner)
+        site = site_of(options, root, owner)
         connection = start.start_agent(site)
         pid, path = connection.pid, connection.path
         connection.close()
@@ -146,6 +154,8 @@ def _check(options: AgentOptions) -> None:
         raise UsageFault("--reload goes with --for only", "agentkeys agent --reload")
     if options.login not in (None, "uid", "bound"):
         raise UsageFault("--login-session is uid or bound", "agentkeys agent --login-session uid")
+    if options.everyone:
+        _check_everyone(options)
     if options.path == "":
         raise UsageFault("-a names no socket", "agentkeys agent -a /path/to/socket")
     if serving and options.unlock:
@@ -161,12 +171,22 @@ def _check(options: AgentOptions) -> None:
         raise UsageFault("an agent for a command takes neither -D nor -d nor --print-socket", "agentkeys agent --help")
 
 
+def _check_everyone(options: AgentOptions) -> None:
+    """Refuse what only one agent can do. Raises UsageFault."""
+    one = options.kill or options.reload or options.foreground or options.debug or options.print_socket
+    if one or options.owner or options.path is not None or options.command is not None:
+        raise UsageFault(
+            "--all goes with --unlock, --auto-unlock, -t and --login-session only",
+            "agentkeys agent --all --auto-unlock",
+        )
+
+
 def _told(options: AgentOptions, path: str, pid: int, owner: str) -> bytes:
     """What goes to stdout once the agent answers."""
     return paths.to_bytes(path) + b"\n" if options.print_socket else exports.exports(options.shell, path, pid, owner)
 
 
-def _site(options: AgentOptions, root: str, owner: str) -> start.Site:
+def site_of(options: AgentOptions, root: str, owner: str) -> start.Site:
     """Where the agent is to be, and within which limits. Raises UsageFault."""
     if options.path is not None or options.command is not None:
         site = start.private(root, owner, options.path or "", options.login or "")
@@ -181,7 +201,7 @@ def _site(options: AgentOptions, root: str, owner: str) -> start.Site:
 
 def _serve_here(options: AgentOptions, root: str, owner: str) -> NoReturn:
     """Become the agent; its pid is ours."""
-    site = _site(options, root, owner)
+    site = site_of(options, root, owner)
     site.auto_unlock = options.auto_unlock
     path = activation.handed_over()
     if path:
@@ -197,20 +217,28 @@ def unlock(options: AgentOptions, root: str, owner: str, socket: str) -> None:
 
     What can't be brought is said; it fails the verb only where a vault failed.
     """
-    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", owner), ("socket", socket)]
-    fields += [("org", refs.ANY_ORG), ("env", refs.ANY_ENV), ("duration", "0")]
-    fields += [("auto", "1")] if options.auto_unlock else []
-    answer = work("unlock", fields)
-    brought = [row for effect, row in answer.rows if effect in ("unlocked", "capped")]
+    answer = work("unlock", unlock_fields(options, root, owner, socket))
     for row in answer.texts("undone"):
         state, slug, why = row.split("\n", 2)
         client.note(f"{state} {slug}: {why}")
     if posix.isatty(2):
-        count = sum([len(row.split(b"\n")) - 1 for row in brought])
-        client.note(f"{count} {'key' if count == 1 else 'keys'} unlocked")
+        client.note(f"{keys_brought(answer)} unlocked")
     code = int(answer.text("code"))
     if code not in (OK, DENIED):
         raise AgentkeysError("not everything could be unlocked", f"agentkeys unlock --for {owner}", code)
+
+
+def unlock_fields(options: AgentOptions, root: str, owner: str, socket: str) -> "list[tuple[str, bytes | str]]":
+    """The worker's job: the default env's keys, into the agent at `socket`."""
+    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", owner), ("socket", socket)]
+    fields += [("org", refs.ANY_ORG), ("env", refs.ANY_ENV), ("duration", "0")]
+    return [*fields, ("auto", "1")] if options.auto_unlock else fields
+
+
+def keys_brought(answer: Answer) -> str:
+    """How many keys an unlock brought, in words."""
+    count = sum([len(row.split(b"\n")) - 1 for effect, row in answer.rows if effect in ("unlocked", "capped")])
+    return f"{count} {'key' if count == 1 else 'keys'}"
 
 
 # --- for one command -----------------------------------------------------------------------------------------
@@ -228,7 +256,7 @@ def _run_command(options: AgentOptions, root: str, owner: str, program: "tuple[b
 
     From the start of the agent on our end, however it comes, is the agent's end: nothing has to be cleaned up here.
     """
-    site = _site(options, root, owner)
+    site = site_of(options, root, owner)
     pid = start.start_private(site, watch=posix.getpid())
     environ = dict(posix.environ)
     drop_coercion(environ)

@@ -97,7 +97,7 @@ def run(argv: "list[str]") -> int:
 def _is_evaluated(argv: "list[str]") -> bool:
     """Whether a shell evaluates what we print: not a command's own output, nor a path."""
     if argv[:1] == ["agent"]:
-        return not {"--", "--print-socket", "--reload"} & set(argv)
+        return not {"--", "--all", "--print-socket", "--reload"} & set(argv)
     return bool(argv) and argv[0] in client.EVALUATED
 
 

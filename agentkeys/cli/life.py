@@ -41,6 +41,7 @@ def agent(
         Option("--login-session", metavar="uid|bound", help="Serve all of this user, or this login only."),
     ] = None,
     reload: Annotated[bool, Option("--reload", help="Have the owner's agents read config.toml again.")] = False,
+    everyone: Annotated[bool, Option("--all", help="Start every owner's agent; a line for each.")] = False,
     kill: Annotated[bool, Option("-k", help="Stop the owner's agent, or with -a that one.")] = False,
 ) -> int:
     """Start the owner's agent, or re-use the one that runs, and print what exports its socket.
@@ -51,6 +52,7 @@ def agent(
     eval "$(agentkeys agent)"
     eval "$(agentkeys agent --for seaturtle --unlock)"
     agentkeys agent --for seaturtle --unlock -- make deploy
+    agentkeys agent --all --auto-unlock
     eval "$(agentkeys agent -k)"
     agentkeys agent | source      # fish
     eval "`agentkeys agent`"      # csh
@@ -58,7 +60,7 @@ def agent(
     if command and "--" not in sys.argv:
         raise errors.UsageFault("a command stands behind --", "agentkeys agent -- make deploy")
     options = agent_command.AgentOptions()
-    options.owner, options.kill, options.reload = owner, kill, reload
+    options.owner, options.everyone, options.kill, options.reload = owner, everyone, kill, reload
     options.foreground, options.debug, options.path = foreground, debug, path
     options.print_socket, options.unlock, options.login = print_socket, unlock, login_session
     options.auto_unlock, options.life = auto_unlock, life

@@ -45,6 +45,8 @@ class Site:
         """Whether the socket listens already, as descriptor 3."""
         self.auto_unlock = False
         """Whether the agent unlocks by itself before it serves anybody, and again before that expires."""
+        self.quiet = False
+        """Whether a start says nothing of whom the agent serves: one of many says it for all."""
         self.exact = False
         """Whether an agent of another kind (login session or not) won't do."""
 
@@ -139,7 +141,7 @@ def serve_here(site: Site, say: bytes, otherwise: bytes, debug: bool) -> NoRetur
         raise UsageFault(f"an agent of {site.owner} runs already", f"agentkeys agent -k --for {site.owner}")
     atomic.make_private_dir(site.run)
     texts = [text.decode(paths.FS_ENCODING, "surrogateescape") for text in (say, otherwise)]
-    arguments = [*_arguments(site), "--say", texts[0], "--otherwise", texts[1], "--note", _whom_it_serves(site)]
+    arguments = [*_arguments(site), "--say", texts[0], "--otherwise", texts[1], "--note", whom_it_serves(site)]
     arguments += ["--auto-unlock", "yes"] if site.auto_unlock else []
     manager = paths.env_text(posix.environ, b"NOTIFY_SOCKET")
     arguments += ["--notify", manager] if manager else []
@@ -177,12 +179,12 @@ def _spawn(site: Site, watch: int) -> int:
     if answer[0] != "ok":
         return 0
     site.started = True
-    if not watch and (note := _whom_it_serves(site)):
+    if not watch and not site.quiet and (note := whom_it_serves(site)):
         client.note(note)
     return int(answer[1])
 
 
-def _whom_it_serves(site: Site) -> str:
+def whom_it_serves(site: Site) -> str:
     """What is said once, at the start of an agent that tells none of this user's processes apart; "" for others."""
     if site.session != paths.UNSET_SESSION:
         return ""

@@ -2,6 +2,7 @@
 
 import os
 import posix
+from collections.abc import Callable
 
 from agentkeys import paths, procs
 from agentkeys.cli.values import prompt_hidden
@@ -17,8 +18,11 @@ DEADLINE = 60.0
 SCRIPT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/worker/__main__.py"
 
 
-def work(name: str, fields: "list[tuple[str, bytes | str]]") -> Answer:
-    """Run one job. Raises what the worker answered, TimedOut, or AgentkeysError when it died."""
+def work(name: str, fields: "list[tuple[str, bytes | str]]", ask: "Callable[[str], bytes]" = prompt_hidden) -> Answer:
+    """Run one job. Raises what the worker answered, TimedOut, or AgentkeysError when it died.
+
+    `ask` puts the worker's question to the person, and raises AgentkeysError when there is nobody to answer it.
+    """
     with procs.Worker(SCRIPT) as worker:
         worker.send(encode(name, [*fields, *_from_environment()]))
         while True:
@@ -29,7 +33,7 @@ def work(name: str, fields: "list[tuple[str, bytes | str]]") -> Answer:
                 raise AgentkeysError("the worker's answer is no message") from None
             if question is None:
                 return Answer(message)
-            worker.send(_reply(*question))
+            worker.send(_reply(*question, ask))
 
 
 def _from_environment() -> "list[tuple[str, bytes | str]]":
@@ -48,13 +52,13 @@ def _from_environment() -> "list[tuple[str, bytes | str]]":
     return found
 
 
-def _reply(kind: str, text: str) -> bytes:
+def _reply(kind: str, text: str, ask: "Callable[[str], bytes]") -> bytes:
     """Ask the person at the terminal for the worker, or our environment."""
     if kind == "variable":
         value = posix.environ.get(paths.to_bytes(text))
         return encode("ok", [] if value is None else [("value", value)])
     try:
-        return encode("ok", [("text", prompt_hidden(text))])
+        return encode("ok", [("text", ask(text))])
     except AgentkeysError as fault:
         return encode_fault(Locked(f"{text.rstrip(': ')} is wanted, and {fault.message}", "agentkeys unlock"))
 

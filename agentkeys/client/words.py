@@ -6,7 +6,7 @@ its kind behind a `=`, and the kinds of arguments stand behind the `:`.
 
 TABLE = {
     "agent": (
-        "--auto-unlock --for=OWNER --help --login-session=uid|bound --owner=OWNER --print-socket --reload "
+        "--all --auto-unlock --for=OWNER --help --login-session=uid|bound --owner=OWNER --print-socket --reload "
         "--shell=SHELL --unlock -D -a=PATH -c -d -k -s -t=TIME:IDLE : COMMAND"
     ),
     "completion": "--help : bash|zsh|fish",

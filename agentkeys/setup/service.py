@@ -11,7 +11,7 @@ from agentkeys.errors import UsageFault
 
 HUMAN = {
     "passphrase": "its identity wants a passphrase",
-    "env": "its identity comes from a variable, and a service has none",
+    "env": "its identity comes from a variable, which nobody sets here",
 }
 """Kinds of identities that no service can open, by `via`, and why."""
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def files(
     run: Run, logs: Logs, template: tuple[Path, dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A home's files with four owners."""
-    home = Home(tmp_path_factory.mktemp("fleet"), run.keep_track_of(short_dir()))
+    home = Home(tmp_path_factory.mktemp("files"), run.keep_track_of(short_dir()))
     shutil.copytree(template[0], home.root, symlinks=True)
     cli = Runner(logs, agentkeys_command(), home.env, home.path)
     for owner in OWNERS:
@@ -36,14 +37,18 @@ def files(
     return home.root
 
 
-@pytest.fixture
-def fleet(files: Path, home: Home, cli: Runner, template: tuple[Path, dict[str, bytes]]) -> Seat:
-    """Owner human, unlocked; seaturtle and mechanic with empty agents; crab without one."""
+@pytest.fixture(scope="module")
+def fleet(files: Path, run: Run, logs: Logs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+    """Owner human, unlocked; seaturtle and mechanic with empty agents; crab without one. For all tests here."""
+    home = Home(tmp_path_factory.mktemp("fleet"), run.keep_track_of(short_dir()))
     shutil.copytree(files, home.root, symlinks=True)
-    seat = Seat(home, cli, dict(template[1])).start().unlock()
+    cli = Runner(logs, agentkeys_command(), home.env, home.path)
+    seat = Seat(home, cli, {}).start().unlock()
     for owner in ("mechanic", "seaturtle"):
         cli("agent", "--for", owner, check=True)
-    return seat
+    yield seat
+    cli.end()
+    assert not home.end_agents(), "an agent outlived SIGKILL"
 
 
 def seen(seat: Seat) -> dict[str, dict[str, Any]]:
@@ -58,6 +63,7 @@ def agent_of(seat: Seat, owner: str) -> int:
 
 def test_each_owner_has_a_line(fleet: Seat) -> None:
     """Owner, wallet, state, keys, the next expiry, the last use and what was denied; in the order of names."""
+    before = seen(fleet)
     fleet.cli("exec", "--", "true", check=True)
     fleet.cli("get", "NO_SUCH_KEY")
     fleet.cli("get", "GITHUB_TOKEN", "--for", "mechanic")
@@ -70,13 +76,14 @@ def test_each_owner_has_a_line(fleet: Seat) -> None:
     ]
     assert [list(row) for row in rows] == [MEMBERS] * 4
     crab, human, mechanic, seaturtle = rows
-    assert (human["keys_held"], human["keys_known"], human["denied"]) == (2, 2, 1)
+    assert (human["keys_held"], human["keys_known"]) == (2, 2)
+    assert [rows[at]["denied"] - before[rows[at]["owner"]]["denied"] for at in (1, 2, 3)] == [1, 1, 0]
     assert 0 <= human["last_given_seconds_ago"] < 60
     assert 9 * 3600 - 60 < human["next_expiry_in_seconds"] <= 9 * 3600
     assert human["pid"] == fleet.pid
     assert human["socket"] == str(fleet.socket)
-    assert (mechanic["denied"], mechanic["last_given_seconds_ago"], mechanic["keys_known"]) == (1, None, None)
-    assert (seaturtle["denied"], crab["denied"], crab["pid"], crab["socket"]) == (0, None, None, None)
+    assert (mechanic["last_given_seconds_ago"], mechanic["keys_known"], seaturtle["keys_held"]) == (None, None, 0)
+    assert (crab["denied"], crab["pid"], crab["socket"]) == (None, None, None)
     shown = fleet.cli("owner", "list", "--json", check=True).json()
     assert {row["owner"]: row["wallet"] for row in rows} == {card["owner"]: card["wallet"] for card in shown}
 
@@ -92,8 +99,8 @@ def test_people_get_a_table(fleet: Seat) -> None:
     assert lines[1][2:] == ["no", "agent"]
     assert lines[2][:4] == ["human", f"{wallet[:6]}…{wallet[-5:]}", "unlocked", "2/2"]
     assert lines[2][4].startswith("8h")
-    assert lines[2][-2:] == ["ago", "-"]
-    assert lines[3][2:] == ["locked", "-", "-", "-", "-"]
+    assert "ago" in lines[2]
+    assert lines[3][2:6] == ["locked", "-", "-", "-"]
     assert "\x1b" not in out
 
 
@@ -128,10 +135,12 @@ def test_each_state_has_its_word(fleet: Seat) -> None:
     fleet.unlock()
     with Dialogue(fleet.socket).greet() as client:
         assert client.ask(b"lock", b"passphrase", b"shut", b"salt", b"s" * 16) == [b"ok"]
-    assert seen(fleet)["human"]["state"] == "closed"
+        assert seen(fleet)["human"]["state"] == "closed"
+        assert client.ask(b"open", b"passphrase", b"shut") == [b"ok"]
     os.kill(agent_of(fleet, "seaturtle"), signal.SIGKILL)
     eventually(lambda: seen(fleet)["seaturtle"]["state"] == "no-agent")
     assert list(fleet.home.root.glob("run/*/seaturtle/agent.lock"))
+    fleet.cli("agent", "--for", "seaturtle", check=True)
 
 
 def test_private_agents_are_shown_as_such(fleet: Seat, short_path: Path) -> None:
@@ -142,6 +151,7 @@ def test_private_agents_are_shown_as_such(fleet: Seat, short_path: Path) -> None
     rows = [row for row in everything if row["owner"] == "human"]
     assert [(row["private"], row["socket"]) for row in rows] == [(False, str(fleet.socket)), (True, str(path))]
     assert b"private" in fleet.cli("status", "--all", check=True).out
+    fleet.cli("agent", "-k", "-a", path, check=True)
 
 
 def test_what_an_automatic_unlock_does_is_told(fleet: Seat) -> None:
@@ -151,9 +161,15 @@ def test_what_an_automatic_unlock_does_is_told(fleet: Seat) -> None:
     assert "unlocks again in 8h" in fleet.cli("status", "--all", check=True).out.decode()
     fleet.cli("set", "BRIEF", "--max-duration", "2s", input=b"brief", check=True)
     fleet.cli("agent", "--auto-unlock", check=True)
-    (fleet.home.root / "host.human.yml.age").write_bytes(b"damaged")
+    manifest = fleet.home.root / "host.human.yml.age"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(b"damaged")
     assert "host.human.yml.age" in eventually(lambda: seen(fleet)["human"]["fault"])
     assert "automatic unlock failed: " in fleet.cli("status", "--all", check=True).out.decode()
+    manifest.write_bytes(whole)
+    fleet.cli("relock", check=True)
+    fleet.cli("del", "BRIEF", check=True)
+    fleet.unlock()
 
 
 def test_without_owners_there_is_nothing_to_show(cli: Runner) -> None:
@@ -164,20 +180,22 @@ def test_without_owners_there_is_nothing_to_show(cli: Runner) -> None:
 
 def test_a_damaged_card_hides_no_agent(fleet: Seat) -> None:
     """The agent knows its wallet by itself."""
-    (fleet.home.root / "owners" / "human.json").write_text("damaged")
-    (fleet.home.root / "owners" / "crab.json").write_text("damaged")
+    cards = {name: fleet.home.root / "owners" / f"{name}.json" for name in ("human", "crab")}
+    whole = {name: card.read_bytes() for name, card in cards.items()}
+    for card in cards.values():
+        card.write_text("damaged")
     found = seen(fleet)
+    for name, card in cards.items():
+        card.write_bytes(whole[name])
     assert found["human"]["state"] == "unlocked"
     assert found["human"]["wallet"].startswith("0x")
     assert (found["crab"]["state"], found["crab"]["wallet"]) == ("no-agent", "")
 
 
-@pytest.mark.parametrize(
-    "words", [("--all", "--for", "human"), ("--all", "--sock", "/s"), ("--watch",), ("--watch", "--json")]
-)
-def test_what_contradicts_itself_is_refused(words: tuple[str, ...], rack: Seat) -> None:
+@pytest.mark.parametrize("words", [("--all", "--for", "human"), ("--all", "--sock", "/s"), ("--watch", "--json")])
+def test_what_contradicts_itself_is_refused(words: tuple[str, ...], fleet: Seat) -> None:
     """With the command that was meant."""
-    done = rack.cli("status", *words)
+    done = fleet.cli("status", *words)
     assert (done.code, done.out) == (2, b"")
     assert b"hint: agentkeys status --all" in done.err
 
@@ -211,6 +229,7 @@ def test_a_program_gets_a_line_of_json_each_time(fleet: Seat) -> None:
     while "unlocked" in states:
         states = {row["state"] for row in json.loads(child.stdout.readline())}
     assert states == {"no-agent", "locked"}
+    fleet.unlock()
     child.terminate()
     assert child.wait(30) == -signal.SIGTERM
 

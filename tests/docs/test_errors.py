@@ -29,6 +29,7 @@ UNSEEN = {
     "''": "only tells a caller that no agent is there",
     '"not a slot\'s name in the keychain"': "owners, slugs and ids are checked before",
     '"the place isn\'t taken"': "an agent listens once it has taken its place, not before",
+    "'nobody is asked here'": "agent --all says what was wanted, in the line of its owner",
     "'sealing asks nobody'": "a plugin seals to a public key, and has nothing to ask",
     "'somebody would have to be asked'": "doctor takes it as a finding",
     "'the worker has no pipes'": "it was started with them",
