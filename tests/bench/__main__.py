@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import rows_agent, rows_idle, rows_measures, rows_start, rows_unlock
+from tests.bench import rows_agent, rows_fleet, rows_idle, rows_measures, rows_start, rows_unlock
 from tests.bench.figures import SLACK, Figure, Findings
 from tests.bench.place import Place
 
@@ -27,6 +27,7 @@ ROWS: dict[str, tuple[str, Callable[[Place, bool], Findings]]] = {
     "8": ("idle", rows_idle.wake_ups),
     "10": ("unlock", rows_unlock.unlock),
     "11": ("measures", rows_measures.measures),
+    "12": ("fleet", rows_fleet.fleet),
 }
 
 

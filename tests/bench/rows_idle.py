@@ -29,7 +29,7 @@ def memory(place: Place, quick: bool) -> Findings:
         return [Skip("7", "memory", "no /proc/PID/smaps_rollup on this system")]
     sleeper = place.start([place.python, "-IS", "-c", SLEEPER])
     try:
-        _smaps(place.agent().pid)
+        smaps(place.agent().pid)
     except PermissionError:
         return [Skip("7", "memory", "an agent shows its memory map to root alone")]
     ours: dict[str, list[float]] = {"Rss": [], "Uss": []}
@@ -41,7 +41,7 @@ def memory(place: Place, quick: bool) -> Findings:
         _ask(place, [exec_server(place.owner, agent)], [agent])
         time.sleep(SETTLE)
         for side, pid in ((ours, agent.pid), (floor, sleeper.pid)):
-            for name, size in _smaps(pid).items():
+            for name, size in smaps(pid).items():
                 if name in side:
                     side[name].append(size)
     place.end_child(sleeper)
@@ -69,7 +69,7 @@ def _many(place: Place, counts: Sequence[int]) -> Findings:
         for owner, ssh in zip(added, sshs[-len(added) :], strict=True):
             _ask(place, [exec_server(owner, agents[owner]), ssh_server(ssh)], [agents[owner], ssh])
         time.sleep(SETTLE)
-        ours, theirs = ([_smaps(daemon.pid) for daemon in side] for side in (agents.values(), sshs))
+        ours, theirs = ([smaps(daemon.pid) for daemon in side] for side in (agents.values(), sshs))
         for name in ("Pss", "Uss"):
             each, other = (sum(one[name] for one in side) / count for side in (ours, theirs))
             budget = BUDGET_MANY if name == "Pss" and count == MANY[-1] else None
@@ -100,7 +100,7 @@ def _ask(place: Place, servers: list[dict[str, object]], daemons: list[Daemon]) 
     load(place, "warm", servers, daemons, 1, REQUESTS)
 
 
-def _smaps(pid: int) -> dict[str, float]:
+def smaps(pid: int) -> dict[str, float]:
     """MiB of a process, by the names of /proc/PID/smaps_rollup (proc(5)), and Uss: what nobody shares."""
     rows = [line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]]
     found = {row[0].rstrip(":"): int(row[1]) / 1024 for row in rows}
