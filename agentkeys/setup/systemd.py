@@ -49,6 +49,17 @@ def quoted(word: str, command: bool = False) -> str:
     return escaped if plain else f'"{escaped}"'
 
 
+def program_of(unit: bytes) -> str:
+    """The program that a unit of ours starts, unquoted again; empty for another's."""
+    text = unit.decode("utf-8", "replace")
+    _, _, line = text.partition("\nExecStart=")
+    if MARK not in text or not line:
+        return ""
+    line = line.partition("\n")[0]
+    word = line[1:].partition('" ')[0] if line.startswith('"') else line.partition(" ")[0]
+    return word.replace('\\"', '"').replace("\\\\", "\\").replace("%%", "%").replace("$$", "$")
+
+
 def install(service: Service, user_home: str, deeds: Deeds, by_socket: bool) -> None:
     """Have the units there, enabled, and running as they are written. Raises UsageFault, VaultFault."""
     directory = units_dir(user_home)

@@ -4,7 +4,18 @@ from collections.abc import Callable, Iterable
 
 from agentkeys import client
 from agentkeys.errors import AgentkeysError
-from agentkeys.setup.doctor import agents, home, leftovers, program, racks, runtime, settings, sockets, surroundings
+from agentkeys.setup.doctor import (
+    agents,
+    home,
+    leftovers,
+    program,
+    racks,
+    runtime,
+    services,
+    settings,
+    sockets,
+    surroundings,
+)
 from agentkeys.setup.doctor.findings import Finding, error
 from agentkeys.setup.doctor.scene import Scene
 
@@ -28,6 +39,7 @@ CHECKS: "tuple[tuple[str, Check], ...]" = (
     ("sockets", sockets.check_named_socket),
     ("agents", agents.check_agents),
     ("session", agents.check_session),
+    ("services", services.check_services),
     ("keychain", settings.check_keychain),
     ("racks", racks.check_owner),
     ("racks", racks.check_racks),
