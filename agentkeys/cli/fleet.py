@@ -11,7 +11,7 @@ import time
 from agentkeys import paths
 from agentkeys.cli.work import owners
 from agentkeys.client.connection import Connection
-from agentkeys.errors import AgentkeysError, Denied, NoAgent, OutcomeUnknown
+from agentkeys.errors import DENIED, AgentkeysError, NoAgent, OutcomeUnknown
 from agentkeys.stores.card import read_card
 
 PATIENCE = 2.0
@@ -70,9 +70,14 @@ class Sighting:
 
 
 class _Question:
-    """One `status` asked of one agent, and its answer once there is one."""
+    """One `status` asked of one agent, and its answer once there is one.
 
-    def __init__(self, owner: str, path: str) -> None:
+    An agent of another login session would refuse it and log that, so it is only seen to be there.
+    """
+
+    def __init__(self, owner: str, path: str, foreign: bool) -> None:
+        self.foreign = foreign
+        """Whether it is of another login session."""
         self.asked = time.monotonic()
         self.reply: dict[str, object] | None = None
         self.fault: AgentkeysError | None = None
@@ -82,6 +87,9 @@ class _Question:
     def _ask(self, owner: str, path: str) -> None:
         try:
             connection = Connection(path, owner)
+            if self.foreign:
+                connection.close()
+                return
             reply = json.loads(bytes(connection.ask(b"status", b"format", b"json")[1]))
             connection.close()
             self.reply = reply if isinstance(reply, dict) else {}
@@ -105,6 +113,8 @@ class Fleet:
         """Those still unanswered, by socket."""
         self._seen: dict[str, Sighting] = {}
         """How each agent was last seen, by socket."""
+        self._refused: set[str] = set()
+        """The sockets where a `status` was refused: once is enough for their log."""
 
     def look(self, patience: float = PATIENCE) -> "list[Sighting]":
         """Ask every agent, wait `patience` seconds for those that take long, and say what is known then.
@@ -115,7 +125,10 @@ class Fleet:
         locks = [(owner, lock) for owner in owners(self.root) for lock in paths.agent_locks(self.root, owner)]
         agents = [(owner, lock, path) for owner, lock in locks if (path := paths.lock_socket(lock))]
         asked = self._questions
-        self._questions = {path: asked.get(path) or _Question(owner, path) for owner, _lock, path in agents}
+        self._questions = {
+            path: asked.get(path) or _Question(owner, path, path in self._refused or _is_foreign(lock))
+            for owner, lock, path in agents
+        }
         found = [self._seen_at(owner, path, until, lock) for owner, lock, path in agents]
         live = [sighting for sighting in found if sighting is not None]
         self._seen = {sighting.socket: sighting for sighting in live}
@@ -131,6 +144,8 @@ class Fleet:
             if isinstance(question.fault, (NoAgent, OutcomeUnknown)):
                 return None
             sighting = self._sighting(owner, question)
+            if sighting.state == REFUSED:
+                self._refused.add(path)
         elif time.monotonic() - question.asked < PATIENCE and path in self._seen:
             return self._seen[path]
         else:
@@ -142,9 +157,9 @@ class Fleet:
     def _sighting(self, owner: str, question: _Question) -> Sighting:
         reply, fault = question.reply, question.fault
         if reply is None:
-            denied = isinstance(fault, Denied) or (fault is not None and fault.exit_code == Denied.exit_code)
+            denied = question.foreign or (fault is not None and fault.exit_code == DENIED)
             sighting = Sighting(owner, self._wallet(owner), REFUSED if denied else NO_ANSWER)
-            sighting.fault = fault.message if fault is not None else ""
+            sighting.fault = fault.message if fault is not None else "it serves another login session"
             return sighting
         rows = reply.get("keys")
         keys = [key for key in rows if isinstance(key, dict)] if isinstance(rows, list) else []
@@ -168,6 +183,12 @@ class Fleet:
         except AgentkeysError:
             return ""  # damaged; `doctor` says so
         return card.wallet if card is not None else ""
+
+
+def _is_foreign(lock: str) -> bool:
+    """Whether a lock file is that of an agent of another login session than ours."""
+    name, ours = lock.rpartition("/")[2], paths.login_session()
+    return name.startswith("session-") and ours != paths.UNSET_SESSION and name != f"session-{ours}.lock"
 
 
 def _number(found: "dict[str, object]", name: str) -> "int | None":

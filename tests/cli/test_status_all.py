@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from agentkeys import paths
+from agentkeys.cli.fleet import Fleet
 from tests.agent.dialogue import Dialogue
 from tests.agent.seat import Seat, eventually
 from tests.support.homes import Home, short_dir
@@ -190,6 +192,24 @@ def test_a_damaged_card_hides_no_agent(fleet: Seat) -> None:
     assert found["human"]["state"] == "unlocked"
     assert found["human"]["wallet"].startswith("0x")
     assert (found["crab"]["state"], found["crab"]["wallet"]) == ("no-agent", "")
+
+
+def test_an_agent_of_another_login_is_seen_and_not_asked(
+    fleet: Seat, short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would refuse, and log that: a screen that is watched all day must not fill its log."""
+    alias = short_path / "other.sock"
+    alias.symlink_to(fleet.socket)
+    (run_dir,) = fleet.home.root.glob("run/*/human")
+    lock = run_dir / "session-9.lock"
+    lock.write_text(f"{alias}\n")
+    monkeypatch.setattr(paths, "login_session", lambda: 7)
+    before = len(fleet.chain())
+    rows = {row.socket: row for row in Fleet(str(fleet.home.root)).look()}
+    lock.unlink()
+    assert (rows[str(alias)].state, rows[str(alias)].fault) == ("refused", "it serves another login session")
+    assert rows[str(fleet.socket)].state == "unlocked"
+    assert len(fleet.chain()) == before
 
 
 @pytest.mark.parametrize("words", [("--all", "--for", "human"), ("--all", "--sock", "/s"), ("--watch", "--json")])
