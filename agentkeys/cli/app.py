@@ -29,6 +29,8 @@ FAMILIES = {
     "setup": "operator",
     "doctor": "doctor",
     "completion": "completion",
+    "allow": "repo",
+    "deny": "repo",
 }
 
 STDOUT_TROUBLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
@@ -60,6 +62,10 @@ owners
   owner      list, show, alias and remove owners
   recipient  who else can restore the rack: set, get, del
   restore    open the rack with a backup identity, or an older copy of it
+
+repositories
+  allow      show what .agentkeys.yml asks for, and allow that until it changes
+  deny       take that back
 
 operator
   doctor             what is wrong between you and your keys, and what mends it

@@ -4,7 +4,7 @@ import posix
 from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal
 
 from agentkeys import errors, paths
-from agentkeys.client import Caller, Options, ask_keys, note
+from agentkeys.client import Caller, Options, ask_keys, note, settle_repo
 from agentkeys.errors import AgentkeysError
 
 KEPT_ENVIRONMENT = frozenset(
@@ -30,6 +30,7 @@ def exec_with_keys(options: Options) -> int:
     caller = Caller(options)
     environ = _base_environment(caller.environ, options.clean_env)
     program, argv = find_program(options.command, environ.get(b"PATH", DEFAULT_PATH))
+    settle_repo(caller, options)
     fields = ask_keys(caller.connect(), b"exec", caller, options)
     for at in range(0, len(fields), 2):
         environ[bytes(fields[at])] = bytes(fields[at + 1])
