@@ -145,11 +145,22 @@ _FLAGS = {
 _DIALECT_FLAGS = {"-s": "sh", "-c": "csh"}
 _ACCEPTED = {
     "exec": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--clean-env", "--no-repo", "--behind"),
-    "get": ("--for", "--owner", "--sock", "--env", "--org", "--key"),
+    "get": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--no-repo"),
     "status": ("--for", "--owner", "--sock", "--json"),
     "relock": ("--for", "--owner", "--key", "--env", "--json"),
     "agent": ("--for", "--owner", "--shell"),
-    "source": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--shell", "--strict", "--lenient"),
+    "source": (
+        "--for",
+        "--owner",
+        "--sock",
+        "--env",
+        "--org",
+        "--key",
+        "--shell",
+        "--strict",
+        "--lenient",
+        "--no-repo",
+    ),
 }
 
 

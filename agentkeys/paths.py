@@ -166,6 +166,42 @@ def shims_dir(root: str) -> str:
     return f"{root}/shims"
 
 
+REPO_MANIFEST = ".agentkeys.yml"
+
+
+def repo_manifest(env: "dict[bytes, bytes]", start: str = "") -> str:
+    """The nearest repository's manifest, from `start` (the working directory) upwards; "" when there is none.
+
+    The last directory looked at is the home directory, or the root for who isn't below it. A parent that belongs to
+    somebody else, or root's that everybody may write to (/tmp), has no say over what lies in it and is passed over.
+    A mount point is no border: what is mounted into a repository is part of it.
+    """
+    try:
+        directory = start or posix.getcwd()
+    except OSError:
+        return ""  # it was removed
+    first, last = directory, env_text(env, b"HOME").rstrip("/")
+    while True:
+        path = f"{directory.rstrip('/')}/{REPO_MANIFEST}"
+        if exists(path) and _has_a_say(directory, directory == first):
+            return path
+        if directory in ("/", last):
+            return ""
+        directory = directory[: directory.rfind("/")] or "/"
+
+
+def _has_a_say(directory: str, is_first: bool) -> bool:
+    facts = posix.stat(directory)
+    if facts.st_uid == posix.geteuid():
+        return True
+    return not facts.st_mode & 0o002 if facts.st_uid == 0 else is_first
+
+
+def allow_dir(root: str) -> str:
+    """What was allowed of repositories' manifests: a file for each, named by the hash of the manifest's path."""
+    return f"{root}/allow"
+
+
 def run_dir(root: str, owner: str) -> str:
     """One locked file for each live agent of an owner on this machine."""
     return f"{root}/run/{machine_id()}/{owner}"

@@ -31,6 +31,8 @@ FAMILIES = {
     "completion": "completion",
     "direnv": "direnv",
     "shim": "direnv",
+    "allow": "repo",
+    "deny": "repo",
 }
 
 STDOUT_TROUBLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
@@ -66,6 +68,10 @@ owners
 
 shells
   direnv     for .envrc files, which can then say `use agentkeys`:  agentkeys direnv install
+
+repositories
+  allow      show what .agentkeys.yml asks for, and allow that until it changes
+  deny       take that back
 
 operator
   doctor             what is wrong between you and your keys, and what mends it

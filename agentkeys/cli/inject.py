@@ -37,12 +37,14 @@ def exec_(
     clean_env: Annotated[
         bool, Option("--clean-env", help="Pass on nothing but HOME, PATH, TERM and the like.")
     ] = False,
-    no_repo: Annotated[bool, Option("--no-repo", help="Ignore the repository's manifest.")] = False,
+    no_repo: o.NoRepo = False,
     behind: Annotated[
         str, Option("--behind", metavar="DIR", help="Look for COMMAND in PATH, but not in DIR or below it.")
     ] = "",
 ) -> int:
     """Become COMMAND with the owner's unlocked keys in its environment. Nothing runs if one is missing or locked.
+
+    In a repository with an .agentkeys.yml that was allowed: with the keys which that asks for, and no others.
 
     \b
     agentkeys exec --for seaturtle -- gh pr list
@@ -71,6 +73,7 @@ def source(
     shell: o.Shell = "",
     strict: Annotated[bool, Option("--strict", help="All keys or none, and then fail (the default).")] = False,
     lenient: Annotated[bool, Option("--lenient", help="Leave out what can't be given, and say so.")] = False,
+    no_repo: o.NoRepo = False,
 ) -> int:
     """Print what sets the owner's unlocked keys in the shell that runs it. One command with keys is safer: exec.
 
@@ -82,7 +85,7 @@ def source(
     if strict and lenient:
         raise UsageFault("strict and lenient exclude each other", "agentkeys source --lenient")
     options = o.gather("source", owner, sock, env, org)
-    options.keys, options.lenient = keys or [], lenient
+    options.keys, options.lenient, options.no_repo = keys or [], lenient, no_repo
     options.shell = shells.dialect(sh=False, csh=False, shell=shell, verb="source")
     root = home()
     options.owner = owner_named(root, owner)
@@ -100,6 +103,7 @@ def get(
     env: o.Env = "",
     org: o.Org = "",
     key: o.Key = "",
+    no_repo: o.NoRepo = False,
     as_json: o.Json = False,
 ) -> int:
     """Print one unlocked value: its exact bytes, and a newline only on a terminal.
@@ -110,7 +114,7 @@ def get(
     if bool(name) == bool(key):
         raise UsageFault("name one key", "agentkeys get GITHUB_TOKEN")
     options = o.gather("get", owner, sock, env, org)
-    options.keys = [name or key]
+    options.keys, options.no_repo = [name or key], no_repo
     root = home()
     options.owner = owner_named(root, owner)
     try:

@@ -14,6 +14,7 @@ Keys = Annotated[list[str] | None, Option("--key", metavar="NAME", help="Only th
 Shell = Annotated[
     str, Option("--shell", metavar="SHELL", help="Print for sh, csh, fish or json; default: the calling shell.")
 ]
+NoRepo = Annotated[bool, Option("--no-repo", help="Ignore the repository's manifest.")]
 Json = Annotated[bool, Option("--json", help="Print JSON.")]
 
 

@@ -3,9 +3,10 @@
 import json
 import os
 import posix
+from collections.abc import Callable
 from typing import Annotated
 
-from agentkeys import client
+from agentkeys import client, paths
 from agentkeys.cli import options as o
 from agentkeys.cli import unlocked
 from agentkeys.cli.grammar import Argument, Family, Option
@@ -34,6 +35,10 @@ def init(
     identity: Annotated[
         str, Option("--identity", metavar="FILE", help="What age-plugin-NAME wrote for your key.")
     ] = "",
+    org: Annotated[
+        str, Option("--org", metavar="ORG", help="Make .agentkeys.yml here too, for keys of this org.")
+    ] = "",
+    at: Annotated[str, Option("--at", metavar="PATH", help="Make it there instead, directories too.")] = "",
     as_json: o.Json = False,
 ) -> None:
     """Make an owner: an identity, a wallet and an empty rack. Done twice, it says what is there.
@@ -45,6 +50,8 @@ def init(
     agentkeys init --for seaturtle --via ssh --pubkey ~/.ssh/id_ed25519_seaturtle.pub
     agentkeys init --for vlad --via passphrase
     """
+    if at and not org:
+        raise UsageFault("--at makes a manifest, which needs an org", f"agentkeys init --org acme --at {at}")
     root = home()
     name = refs.check_owner(client.chosen_owner(posix.environ, owner).lower())
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", name), ("via", via), ("pubkey", pubkey)]
@@ -53,8 +60,9 @@ def init(
     facts = {field: value.decode("utf-8", "surrogateescape") for field, value in answer.rows if field != "note"}
     for note in answer.texts("note"):
         client.note(note)
+    made_repo = _init_repo(root, refs.check_org(org), at) if org else {}
     if as_json:
-        o.say(json.dumps({**facts, "keys": int(facts["keys"])}))
+        o.say(json.dumps({**facts, "keys": int(facts["keys"]), **({"repo": made_repo} if made_repo else {})}))
         return
     made = "already there, nothing changed:" if facts["effect"] == "found" else "made"
     wallet = f"wallet {facts['wallet']}" if facts["wallet"] else "no wallet yet"
@@ -63,8 +71,17 @@ def init(
     o.say(f"  sealed to {facts['recipient']} (via {facts['via']})")
     if facts["effect"] == "unclaimed":
         o.say("  unclaimed: the first use of the private key makes it this owner's own")
+    if made_repo:
+        o.say(f"  repository {made_repo['path']}, org {made_repo['org']}, {made_repo['effect']}")
     if facts["effect"] != "found":
         o.say(f"next: agentkeys set GITHUB_TOKEN{_for(name)}")
+
+
+def _init_repo(root: str, org: str, at: str) -> "dict[str, str]":
+    """Make a manifest, which is allowed at once; one that is there stays as it is, and keeps its org."""
+    from agentkeys.cli import repo
+
+    return repo.create(root, org, at)
 
 
 def _for(owner: str) -> str:
@@ -125,9 +142,15 @@ def set_(
         str, Option("--from-file", metavar="PATH", help="Take the value from a file, every byte.")
     ] = "",
     from_env: Annotated[str, Option("--from-env", metavar="VAR", help="Take the value from a variable.")] = "",
+    at: Annotated[
+        str, Option("--at", metavar="PATH", help="Go by this manifest of a repository, not the nearest.")
+    ] = "",
+    no_repo: o.NoRepo = False,
     as_json: o.Json = False,
 ) -> None:
     """Put a value into the rack: hidden prompt, pipe, --from-file or --from-env. Live agents learn of it at once.
+
+    In an allowed repository the key is of its org, and its name goes into .agentkeys.yml.
 
     \b
     agentkeys set GITHUB_TOKEN --for seaturtle
@@ -137,8 +160,8 @@ def set_(
     """
     name, *rest = words or [""]
     _refuse_values(name, key, rest)
-    slug = _slug(name, key, env, org)
     root = home()
+    slug, declare = _set_slug(root, _slug(name, key, env, org), name or key, env, org, "-" if no_repo else at)
     chosen = owner_named(root, owner)
     require_owner(root, chosen)
     cap = str(refs.parse_duration(max_duration)) if max_duration else ""
@@ -157,10 +180,27 @@ def set_(
     answer = work("set", fields)
     for warning in answer.texts("warning"):
         client.note(f"warning: {warning}")
+    declared = declare()
     if as_json:
         o.say(json.dumps({field: value.decode() for field, value in answer.rows}))
     else:
-        o.say(f"{answer.text('effect')} {slug} in {answer.text('vault')} of {chosen}")
+        o.say(f"{answer.text('effect')} {slug} in {answer.text('vault')} of {chosen}" + declared)
+
+
+def _set_slug(root: str, slug: str, text: str, env: str, org: str, at: str) -> "tuple[str, Callable[[], str]]":
+    """The slug that `set` writes, which a repository has a say in, and what then puts its name into the manifest.
+
+    `at` is a manifest's path, empty for the nearest, and `-` for none.
+    """
+    if at == "-" or not (at or paths.repo_manifest(posix.environ)):
+        return slug, str
+    from agentkeys.cli.repo import set_place
+
+    its_org, its_env, name = slug.split(".")
+    if "." in text:
+        org, env = its_org, its_env
+    place = set_place(root, name, env, org, at)
+    return refs.slug(place.org, place.env, name), lambda: place.keep(root)
 
 
 def socket_of(owner: str, vault: str) -> str:
@@ -207,8 +247,8 @@ def del_(
 
 
 @app.command("list")
-def list_(owner: o.Owner = "", env: o.Env = "", as_json: o.Json = False) -> None:
-    """List what is in the rack: names and places, no values.
+def list_(owner: o.Owner = "", env: o.Env = "", no_repo: o.NoRepo = False, as_json: o.Json = False) -> None:
+    """List what is in the rack: names and places, no values. In an allowed repository, what that asks for.
 
     \b
     agentkeys list --for seaturtle --json
@@ -218,11 +258,23 @@ def list_(owner: o.Owner = "", env: o.Env = "", as_json: o.Json = False) -> None
     rows = [json.loads(row) for row in work("list", [("home", root), ("owner", chosen)]).texts("key")]
     if env:
         rows = [row for row in rows if row["env"] == refs.check_env(env)]
+    missing: list[str] = []
+    manifest = "" if no_repo else paths.repo_manifest(posix.environ)
+    if manifest:
+        from agentkeys.cli.repo import narrowed
+
+        everything = len(rows)
+        rows, missing = narrowed(root, manifest, rows, env)
+        if len(rows) < everything:
+            client.note(f"{everything - len(rows)} more that {manifest} doesn't ask for: agentkeys list --no-repo")
     if as_json:
         o.say(json.dumps(rows, indent=1))
         return
+    for slug in missing:
+        o.say(f"{slug}  not in the rack")
     if not rows:
-        o.say(f"nothing in the rack of {chosen}")
+        if not missing:
+            o.say(f"nothing in the rack of {chosen}")
         return
     width = max([len(row["slug"]) for row in rows])
     for row in rows:
@@ -241,9 +293,12 @@ def unlock(
     org: o.Org = "",
     keys: o.Keys = None,
     duration: Annotated[str | None, Option("--duration", metavar="TIME", help="How long: 30s, 5m, 9h, 7d.")] = None,
+    no_repo: o.NoRepo = False,
     as_json: o.Json = False,
 ) -> int:
     """Bring keys from the rack into the agent for 9 h (sudo keys: 30 min), or for --duration within each key's cap.
+
+    In an allowed repository: those of its org, and of its default env where --env names none.
 
     \b
     agentkeys unlock --for seaturtle --duration 2h
@@ -258,8 +313,29 @@ def unlock(
     except NoAgent as fault:
         raise no_agent(root, chosen, fault) from None
     connection.close()
+    wanted = [*(names or ()), *(keys or ())]
+    org, env = _of_repo(root, wanted, org, env, no_repo)
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("socket", connection.path)]
     fields += [("org", org or refs.ANY_ORG), ("env", env or refs.ANY_ENV), ("duration", str(seconds))]
-    fields += [("key", key) for key in (*(names or ()), *(keys or ()))]
+    fields += [("key", key) for key in wanted]
     nothing = f"nothing in the rack of {chosen} for env {env or refs.ANY_ENV}"
     return unlocked.report(work("unlock", fields), nothing, as_json)
+
+
+def _of_repo(root: str, keys: "list[str]", org: str, env: str, no_repo: bool) -> "tuple[str, str]":
+    """(org, env) of an unlock: what was said, else what the repository's manifest says.
+
+    Raises Denied when that isn't allowed, and UsageFault for an org or env that it doesn't have.
+    """
+    manifest = "" if no_repo else paths.repo_manifest(posix.environ)
+    if not manifest:
+        return org, env
+    from agentkeys.client import repo
+
+    options = o.gather("unlock", org=org, env=env)
+    if keys and all(repo.is_outside(key, options) for key in keys):
+        return org, env
+    here = repo.scope(root, manifest, env, "unlock")
+    if org not in ("", refs.ANY_ORG, here.allowed.org):
+        raise repo.other_org(org, here.allowed.org, "unlock")
+    return org or here.allowed.org, here.env

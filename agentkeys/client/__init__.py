@@ -35,6 +35,8 @@ class Options:
         self.env = ""
         self.org = ""
         self.keys: list[str] = []
+        self.wanted: list[str] | None = None
+        """In a repository, what an agent is asked for instead of `keys`: NAME=VARIABLE, and flags behind a space."""
         self.json = False
         self.clean_env = False
         self.no_repo = False
@@ -118,8 +120,10 @@ def where(options: Options) -> "list[bytes]":
     """The fields that say which keys are meant. Raises UsageFault for what isn't ASCII."""
     fields = []
     try:
-        for key in options.keys:
+        for key in options.keys if options.wanted is None else ():
             fields += [b"key", key.encode("ascii")]
+        for want in options.wanted or ():
+            fields += [b"want", want.encode("ascii")]
         if options.env:
             fields += [b"env", options.env.encode("ascii")]
         if options.org:
@@ -131,8 +135,22 @@ def where(options: Options) -> "list[bytes]":
     return fields
 
 
+def settle_repo(caller: Caller, options: Options) -> None:
+    """In a repository, narrow what was asked to what its manifest declares; elsewhere do nothing.
+
+    Raises Denied when it isn't allowed, and what agentkeys.client.repo.settle does.
+    """
+    manifest = "" if options.no_repo else paths.repo_manifest(caller.environ)
+    if manifest:
+        from agentkeys.client import repo
+
+        repo.settle(caller.root, manifest, caller.owner, caller.environ, options)
+
+
 def ask_keys(connection: Connection, verb: bytes, caller: Caller, options: Options) -> "list[memoryview]":
     """Ask for values. Before the first unlock only the inventory can tell an absent key from a locked one."""
+    if options.wanted == []:
+        return []  # the repository asks for nothing here; a request that names nothing would mean everything
     try:
         return connection.ask(verb, *where(options))
     except AgentFault as fault:
@@ -140,12 +158,22 @@ def ask_keys(connection: Connection, verb: bytes, caller: Caller, options: Optio
             raise
         markers = [paths.inventory_marker(caller.root, caller.owner, slug) for slug in fault.slugs]
         if all(markers) and not any(paths.exists(marker) for marker in markers):
+            if options.wanted and _drop_optional(options.wanted, fault.slugs[0].rpartition(".")[2]):
+                return ask_keys(connection, verb, caller, options)
             org, _, rest = fault.slugs[0].partition(".")
             env, _, name = rest.partition(".")
             scope = ("" if org == "@all" else f" --org {org}") + ("" if env == "all" else f" --env {env}")
             hint = f"agentkeys set {name} --for {caller.owner}{scope}"
             raise Absent(f"{caller.owner} has no key {name}", hint) from None
         raise
+
+
+def _drop_optional(wanted: "list[str]", name: str) -> bool:
+    """Take the optional key `name` out of what is wanted; whether it was there."""
+    found = [want for want in wanted if want.startswith(f"{name}=") and "optional" in want.split()]
+    for want in found:
+        wanted.remove(want)
+    return bool(found)
 
 
 # --- what is said -------------------------------------------------------------------------------------------------

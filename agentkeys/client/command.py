@@ -4,7 +4,7 @@ import posix
 from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal
 
 from agentkeys import errors, paths
-from agentkeys.client import Caller, Options, ask_keys, note
+from agentkeys.client import Caller, Options, ask_keys, note, settle_repo
 from agentkeys.errors import AgentkeysError
 
 KEPT_ENVIRONMENT = frozenset(
@@ -31,6 +31,7 @@ def exec_with_keys(options: Options) -> int:
     environ = _base_environment(caller.environ, options.clean_env)
     path = environ.get(b"PATH", DEFAULT_PATH)
     program, argv = find_program(options.command, path_behind(path, options.behind) if options.behind else path)
+    settle_repo(caller, options)
     fields = ask_keys(caller.connect(), b"exec", caller, options)
     for at in range(0, len(fields), 2):
         environ[bytes(fields[at])] = bytes(fields[at + 1])

@@ -2,8 +2,8 @@
 
 import posix
 
-from agentkeys import errors
-from agentkeys.client import Caller, Options, ask_keys, where, write_out
+from agentkeys import errors, paths
+from agentkeys.client import Caller, Options, ask_keys, printable, settle_repo, where, write_out
 from agentkeys.client.connection import Connection, agent_sockets
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown
 
@@ -11,6 +11,7 @@ from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown
 def read_one(options: Options) -> bytes:
     """One value."""
     caller = Caller(options)
+    settle_repo(caller, options)
     return bytes(ask_keys(caller.connect(), b"get", caller, options)[1])
 
 
@@ -22,8 +23,14 @@ def get(options: Options) -> int:
 
 def status(options: Options) -> int:
     """Print what the agent says of itself."""
-    fields = Caller(options).connect().ask(b"status", *([b"format", b"json"] if options.json else []))
-    return write_out(fields[1])
+    caller = Caller(options)
+    fields = caller.connect().ask(b"status", *([b"format", b"json"] if options.json else []))
+    manifest = "" if options.json else paths.repo_manifest(caller.environ)
+    if not manifest:
+        return write_out(fields[1])
+    from agentkeys.client import repo
+
+    return write_out(bytes(fields[1]) + f"repo     {printable(repo.in_short(caller.root, manifest))}\n".encode())
 
 
 def relock(options: Options) -> int:

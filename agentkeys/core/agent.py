@@ -133,18 +133,17 @@ def _error(conn: int, code: int, message: str, hint: str) -> Reply:
     )
 
 
-def _named_keys(pairs: Pairs) -> "list[str]":
-    return [asked.text(value) for name, value in pairs if name == b"key"]
-
-
 def _askable(pairs: Pairs) -> "list[str]":
     """What was asked for, as an audit line may show it: names and slugs that can be, and nothing else."""
-    texts = [bytes(value).partition(b"=")[0].decode("ascii", "replace") for name, value in pairs if name == b"key"]
+    named = [bytes(value).partition(b" ")[0] for name, value in pairs if name == b"want"]
+    named += [bytes(value) for name, value in pairs if name == b"key"]
+    texts = [text.partition(b"=")[0].decode("ascii", "replace") for text in named]
     return [text for text in texts if refs.is_name(text) or refs.is_slug(text)]
 
 
-_WHERE = frozenset((b"key", b"env", b"org"))
+_WHERE = frozenset((b"key", b"want", b"env", b"org"))
 _EXEC = _WHERE | {b"lenient"}
+_KEYS = (b"key", b"want")
 
 
 def _where(fields: "dict[bytes, str]") -> "tuple[str, str]":
@@ -153,10 +152,15 @@ def _where(fields: "dict[bytes, str]") -> "tuple[str, str]":
 
 def _get(state: AgentState, event: Request, now: int) -> "list[Effect]":
     fields = asked.fields(event.pairs, _WHERE)
-    if b"key" not in fields:
+    if (b"key" in fields) == (b"want" in fields):
         raise UsageFault("get names one key", "agentkeys get GITHUB_TOKEN")
     org, env = _where(fields)
-    slug, held = state.holdings.resolve(org, env, fields[b"key"])
+    if b"key" in fields:
+        slug, held = state.holdings.resolve(org, env, fields[b"key"])
+    else:
+        (want,) = asked.wants(event.pairs)
+        slug, held = state.holdings.resolve(org, env, want.key)
+        state.holdings.check_grade(slug, held, want.minimum)
     state.gave(now)
     return [
         Audit(event.conn, "get", event.peer.uid, event.peer.pid, [slug], "allow"),
@@ -165,9 +169,9 @@ def _get(state: AgentState, event: Request, now: int) -> "list[Effect]":
 
 
 def _exec(state: AgentState, event: Request, now: int) -> "list[Effect]":
-    fields = asked.fields(event.pairs, _EXEC, repeated=b"key")
+    fields = asked.fields(event.pairs, _EXEC, repeated=_KEYS)
     org, env = _where(fields)
-    named = _named_keys(event.pairs)
+    named = asked.wants(event.pairs)
     if not named and env == refs.SUDO_ENV:
         raise UsageFault("sudo keys are only given by name", "agentkeys exec --env sudo --key NAME -- command")
     if fields.get(b"lenient", "1") != "1":
@@ -182,13 +186,12 @@ def _exec(state: AgentState, event: Request, now: int) -> "list[Effect]":
     ]
 
 
-def _injection(state: AgentState, org: str, env: str, named: "list[str]") -> Injection:
+def _injection(state: AgentState, org: str, env: str, named: "list[asked.Want]") -> Injection:
     """All that was asked for. Raises Absent, Locked, Denied, UsageFault."""
     prepared = None if named else state.holdings.prepared.get((org, env))
     if prepared is None:
-        prepared = Injection(
-            _named(state, org, env, named) or state.holdings.resolve_all(org, env), state.allowed_names
-        )
+        found = _named(state, org, env, named) if named else state.holdings.resolve_all(org, env)
+        prepared = Injection(found, state.allowed_names)
         if not named:
             state.holdings.prepare(org, env, prepared)
     return prepared
@@ -199,9 +202,9 @@ def _hook(state: AgentState, event: Request, now: int) -> "list[Effect]":
 
     Without a value it is no use of a key, and leaves no line.
     """
-    fields = asked.fields(event.pairs, _WHERE, repeated=b"key")
+    fields = asked.fields(event.pairs, _WHERE, repeated=_KEYS)
     org, env = _where(fields)
-    named = _named_keys(event.pairs)
+    named = asked.wants(event.pairs)
     injection = _injection(state, org, env, named)
     if not named or not state.inject:
         return [Reply(event.conn, [b"ok"])]
@@ -215,7 +218,7 @@ def _hook(state: AgentState, event: Request, now: int) -> "list[Effect]":
 def _exec_lenient(state: AgentState, event: Request, org: str, env: str, now: int) -> "list[Effect]":
     """What can be given; the rest is named in `left-out` fields, which no variable can be called, and in the log."""
     left_out: LeftOut = []
-    named = _named_keys(event.pairs)
+    named = asked.wants(event.pairs)
     held = state.holdings
     found = _named(state, org, env, named, left_out) if named else held.resolve_all(org, env, left_out)
     given = []
@@ -241,24 +244,25 @@ def _exec_lenient(state: AgentState, event: Request, org: str, env: str, now: in
 
 
 def _named(
-    state: AgentState, org: str, env: str, named: "list[str]", left_out: "LeftOut | None" = None
+    state: AgentState, org: str, env: str, named: "list[asked.Want]", left_out: "LeftOut | None" = None
 ) -> "list[tuple[str, str, Held]]":
-    """(slug, variable, value) for each NAME or NAME=VARIABLE asked for.
+    """(slug, variable, value) for each key asked for; one that is optional and absent is passed over.
 
     With `left_out`, a key that isn't held goes there, once an unlock told which keys there are.
     """
     found = []
-    for text in named:
-        key, equals, rename = text.partition("=")
-        variable = refs.check_name(rename) if equals else key.rpartition(".")[2]
+    for want in named:
         try:
-            slug, held = state.holdings.resolve(org, env, key)
-        except (Absent, Locked) as fault:
+            slug, held = state.holdings.resolve(org, env, want.key)
+            state.holdings.check_grade(slug, held, want.minimum)
+        except (Absent, Denied, Locked) as fault:
+            if want.optional and isinstance(fault, Absent):
+                continue
             if left_out is None or isinstance(fault, NotUnlocked):
                 raise
-            left_out.append((key, fault))
+            left_out.append((want.key, fault))
         else:
-            found.append((slug, variable, held))
+            found.append((slug, want.variable, held))
     return found
 
 

@@ -1,6 +1,6 @@
 """Reading a request's fields, for every handler of the state machine: each raises UsageFault and changes nothing."""
 
-from agentkeys.core import refs
+from agentkeys.core import grades, refs
 from agentkeys.core.events import Pairs
 from agentkeys.errors import UsageFault
 
@@ -8,6 +8,44 @@ MAX_SLUG = 2 * refs.MAX_LABEL + refs.MAX_NAME + 2
 """Characters of the longest slug."""
 
 _SLUG_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-@.\n"
+
+
+class Want:
+    """One key that a request names."""
+
+    __slots__ = ("key", "minimum", "optional", "variable")
+
+    def __init__(self, key: str, variable: str, optional: bool = False, minimum: str = "") -> None:
+        self.key = key
+        """A name or a slug."""
+        self.variable = variable
+        self.optional = optional
+        """Whether it may be absent, which locked is not."""
+        self.minimum = minimum
+        """The worst grade that will do; empty for any."""
+
+
+def wants(pairs: Pairs) -> "list[Want]":
+    """The keys that a request names: `key`, NAME or NAME=VARIABLE, and `want`, the same and then flags.
+
+    The flags of a `want` stand behind spaces: `optional`, and a grade. Raises UsageFault.
+    """
+    found = []
+    for name, value in pairs:
+        if name == b"key" or name == b"want":
+            whole = text(value)
+            named, *flags = whole.split(" ") if name == b"want" else [whole]
+            key, equals, rename = named.partition("=")
+            want = Want(key, refs.check_name(rename) if equals else key.rpartition(".")[2])
+            for flag in flags:
+                if flag == "optional" and not want.optional:
+                    want.optional = True
+                elif flag in grades.GRADES and not want.minimum:
+                    want.minimum = flag
+                else:
+                    raise UsageFault("the agent doesn't know a flag of a key that is wanted", "agentkeys status")
+            found.append(want)
+    return found
 
 
 def text(value: memoryview) -> str:
@@ -18,13 +56,13 @@ def text(value: memoryview) -> str:
         raise UsageFault("a name is not ASCII") from None
 
 
-def fields(pairs: Pairs, known: "frozenset[bytes]", repeated: bytes = b"") -> "dict[bytes, str]":
+def fields(pairs: Pairs, known: "frozenset[bytes]", repeated: "tuple[bytes, ...]" = ()) -> "dict[bytes, str]":
     """The fields of a request by name. Raises UsageFault for an unknown one and for one given twice."""
     found: dict[bytes, str] = {}
     for name, value in pairs:
         if name not in known:
             raise UsageFault("the agent doesn't know a field of this request", "agentkeys status")
-        if name == repeated:
+        if name in repeated:
             continue
         if name in found:
             raise UsageFault(f"field given twice: {name.decode('ascii', 'replace')}")

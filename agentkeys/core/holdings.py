@@ -5,11 +5,11 @@ held the answer is *locked* or *expired*, because the next candidate is another 
 Times are milliseconds of CLOCK_BOOTTIME, so that a suspended laptop's keys expire on time.
 """
 
-from agentkeys.core import environment, refs
+from agentkeys.core import environment, grades, refs
 from agentkeys.core.grades import TRANSIENT
 from agentkeys.core.secret import Secret
 from agentkeys.core.status import KeyState
-from agentkeys.errors import Absent, AgentkeysError, Locked, UsageFault
+from agentkeys.errors import Absent, AgentkeysError, Denied, Locked, UsageFault
 
 MAX_HELD = 64 * 1024 * 1024
 """Bytes of values in one agent: 1,000 keys of 64 KiB; keeps one owner from eating the machine."""
@@ -179,6 +179,15 @@ class Holdings:
             hint = self.unlock_hint(f"{org}.{env}.", named=False)
             raise Locked(f"nothing is unlocked for {self.owner} in env {env}", hint)
         return found
+
+    def check_grade(self, slug: str, held: Held, minimum: str) -> None:
+        """Raise Denied when a value is kept worse than `minimum`, a grade or empty, allows."""
+        if minimum and not grades.meets(held.grade, minimum):
+            where, name = _where(slug)
+            raise Denied(
+                f"{slug} is {held.grade}, and {minimum} is the least that will do here",
+                f"agentkeys set {name} --for {self.owner}{where} --vault os.secure",
+            )
 
     def _not_held(self, slug: str) -> AgentkeysError:
         word = "expired" if slug in self.expired else "locked"

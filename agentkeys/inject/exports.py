@@ -7,7 +7,7 @@ Rule 2: the values come from the agent, by the request that `exec` makes; nothin
 import posix
 
 from agentkeys import client
-from agentkeys.client import Caller, Options, ask_keys
+from agentkeys.client import Caller, Options, ask_keys, settle_repo
 from agentkeys.client.connection import Connection
 from agentkeys.errors import ABSENT, LOCKED, AgentkeysError, Denied, UsageFault
 from agentkeys.inject.dialects import DIALECTS, PLAIN
@@ -66,6 +66,7 @@ def source(options: Options) -> int:
         raise UsageFault("sudo keys are only given by name", "agentkeys source --env sudo --key NAME")
     caller = Caller(options)
     shell = options.shell or _calling_shell(caller)
+    settle_repo(caller, options)
     connection = caller.connect()
     left_out: list[str] = []
     try:
@@ -104,12 +105,13 @@ def _lenient(connection: Connection, caller: Caller, options: Options, left_out:
         if fault.exit_code not in (LOCKED, ABSENT):
             raise
         # Nothing was unlocked yet. The inventory tells locked from absent, for the first key: ask for each.
-        if len(options.keys) < 2:
+        asked = options.keys if options.wanted is None else options.wanted
+        if len(asked) < 2:
             left_out.append(fault.message)
             return []
         given: Given = []
-        for key in options.keys:
-            options.keys = [key]
+        for key in list(asked):
+            asked[:] = [key]
             given += _lenient(connection, caller, options, left_out)
         return given
     left_out += [value.decode("utf-8", "replace") for name, value in answered if name == LEFT_OUT]

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import pytest
 
 from agentkeys import paths, wire
+from agentkeys.stores import repo_file
 from tests.support.homes import Home
 
 REPO = Path(__file__).parents[2]
@@ -142,16 +143,29 @@ def stub(home: Home) -> Iterator[StubAgent]:
     agent.close()
 
 
+def started(verb: tuple[str, ...], home: Home, cwd: str) -> set[str]:
+    """The modules that a verb loads in a directory."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", PROBE, *verb], capture_output=True, text=True, env=home.env, cwd=cwd
+    )
+    return set(done.stderr.split())
+
+
+def test_exec_in_an_allowed_repository_stays_on_the_fast_path(stub: StubAgent, home: Home, tmp_path: Path) -> None:
+    """A module and a hash more: the manifest is compared, not parsed."""
+    manifest = tmp_path / ".agentkeys.yml"
+    manifest.write_text("org: acme\nenv.test: [TOKEN]\n")
+    manifest.chmod(0o644)
+    repo_file.write(str(home.root), repo_file.Closure(str(manifest)).permission())
+    loaded = started(("exec", "--", "/bin/true"), home, str(tmp_path))
+    assert stub.asked == [b"exec"]
+    assert loaded == EXPECTED | ALSO["exec"] | {"agentkeys.client.repo", "_blake2"}
+
+
 @pytest.mark.parametrize("verb", CALLS, ids=" ".join)
 def test_a_fast_verb_loads_only_what_is_written_here(verb: tuple[str, ...], stub: StubAgent, home: Home) -> None:
     """A new name here is a decision about every script's start-up time."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", PROBE, *verb],
-        capture_output=True,
-        text=True,
-        env=home.env,
-        cwd="/",
-    )
+    loaded = started(verb, home, "/")
     asked = {"agent": b"ping", "completion": b"names", "source": b"exec"}.get(verb[0], verb[0].encode())
-    assert stub.asked == [asked], done.stderr
-    assert set(done.stderr.split()) == EXPECTED | ALSO.get(" ".join(verb[:2]), ALSO.get(verb[0], set()))
+    assert stub.asked == [asked], loaded
+    assert loaded == EXPECTED | ALSO.get(" ".join(verb[:2]), ALSO.get(verb[0], set()))
