@@ -54,7 +54,7 @@ def test_a_direnv_diff_that_is_none_is_no_failure(diff: str, clinic: Clinic) -> 
 def test_a_bomb_in_direnv_diff_is_bounded() -> None:
     """It unpacks to its limit and no further."""
     bomb = base64.urlsafe_b64encode(zlib.compress(bytes(8 * shell.MAX_DIFF))).decode()
-    with pytest.raises(ValueError, match="Extra data|Expecting value|Invalid"):
+    with pytest.raises(ValueError, match=r"Extra data|Expecting value|Invalid"):
         shell.unpacked(bomb)
 
 
