@@ -152,7 +152,7 @@ def _run_typer(family: Family, verb: str, argv: "list[str]") -> object:
 
     usage_error: type[Exception] = typer.BadParameter.__bases__[0]
     try:
-        code = family.as_typer()(args=argv, prog_name="agentkeys", standalone_mode=False)
+        code = family.only(verb).as_typer()(args=argv, prog_name="agentkeys", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except usage_error as fault:
