@@ -23,6 +23,8 @@ FAMILIES = {
     "import": "env_file",
     "exec": "inject",
     "source": "inject",
+    "hook": "inject",
+    "env": "inject",
     "owner": "owners",
     "recipient": "owners",
     "restore": "owners",
@@ -51,6 +53,8 @@ start here
 daily
   get        print one value
   source     set keys in this shell:  eval "$(agentkeys source --key GITHUB_TOKEN)"
+  hook       let the shell follow you:  eval "$(agentkeys hook bash)"
+  env        what the shell should know here: owner, socket, project, state
   list       what is in the rack
   shim       have programs run under `agentkeys exec` when they are called by name
   status     what the agent holds, and for how long; --all for every owner's

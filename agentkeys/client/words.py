@@ -14,11 +14,15 @@ TABLE = {
     "direnv export": "--env=ENV --for=OWNER --help --org=ORG --owner=OWNER --shim=PROGRAM",
     "direnv install": "--force --help --print",
     "doctor": "--for=OWNER --help --json --owner=OWNER",
+    "env": (
+        "--env=ENV --for=OWNER --help --hook=SHELL --no-repo --off --org=ORG --owner=OWNER --shell=SHELL --sock=PATH"
+    ),
     "exec": (
         "--behind=DIR --clean-env --env=ENV --for=OWNER --help --key=NAME --no-repo --org=ORG --owner=OWNER "
         "--sock=PATH : COMMAND"
     ),
     "get": "--env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER --sock=PATH : NAME",
+    "hook": "--help : SHELL",
     "import": (
         "--dry-run --env=ENV --for=OWNER --help --json --key=NAME --max-duration=TIME --org=ORG --overwrite "
         "--owner=OWNER --replace --vault=VAULT : FILE"
@@ -62,8 +66,10 @@ ABOUT = {
     "del": "take a key out of the rack",
     "direnv": "for .envrc files, which can then say `use agentkeys`",
     "doctor": "what is wrong between you and your keys, and what mends it",
+    "env": "what the shell should know here: owner, socket, project, state",
     "exec": "run a command with the keys in its environment",
     "get": "print one value",
+    "hook": "let the shell follow you",
     "import": "put what a .env file holds into the rack",
     "init": "make an owner: an identity, a wallet and an empty rack",
     "list": "what is in the rack",

@@ -36,6 +36,8 @@ EXPORTS, SHELLS, VERBS = (f"agentkeys.client.{name}" for name in ("exports", "sh
 
 INJECT = {"agentkeys.inject", "agentkeys.inject.dialects", "agentkeys.inject.exports"}
 
+HOOK = {f"agentkeys.inject.{name}" for name in ("calls", "dialects", "loaded", "surroundings")}
+
 ALSO = {
     "exec": {"agentkeys.client.command"},
     "get": {VERBS},
@@ -45,14 +47,21 @@ ALSO = {
     "completion": {"agentkeys.client.completion", "agentkeys.client.words"},
     "source": {SHELLS, *INJECT},
     "agent": {EXPORTS, SHELLS},
+    # A prompt waits for it: the sign lies in this machine's directory, and what was set is known by its hash.
+    "env": {SHELLS, "_blake2", "agentkeys.inject", *HOOK},
+    "hook": {SHELLS},
     "agent -s": {EXPORTS},
     "agent -c": {EXPORTS, *INJECT},
     "agent --shell": {EXPORTS, SHELLS, *INJECT},
 }
 """What each verb loads beside EXPECTED."""
 
+ASKED = {"agent": [b"ping"], "completion": [b"names"], "env": [b"hook"], "hook": [], "source": [b"exec"]}
+"""What a verb asks the agent, where it isn't called by its own name."""
+
 REPLIES = {
     b"exec": (b"TOKEN", b"value"),
+    b"hook": (),
     b"get": (b"value", b"value"),
     b"names": (b"slugs", b"@all.all.TOKEN"),
     b"ping": (),
@@ -64,6 +73,9 @@ CALLS = [
     ("exec", "--for", "human", "--", "/bin/true"),
     ("get", "TOKEN"),
     ("relock",),
+    ("env", "--hook", "bash"),
+    ("env", "--shell", "json"),
+    ("hook", "zsh"),
     ("status", "--json"),
     ("completion", "words", "--", "get", ""),
     ("agent",),
@@ -152,6 +164,5 @@ def test_a_fast_verb_loads_only_what_is_written_here(verb: tuple[str, ...], stub
         env=home.env,
         cwd="/",
     )
-    asked = {"agent": b"ping", "completion": b"names", "source": b"exec"}.get(verb[0], verb[0].encode())
-    assert stub.asked == [asked], done.stderr
+    assert stub.asked == ASKED.get(verb[0], [verb[0].encode()]), done.stderr
     assert set(done.stderr.split()) == EXPECTED | ALSO.get(" ".join(verb[:2]), ALSO.get(verb[0], set()))
