@@ -112,12 +112,30 @@ def direnv(options: Options) -> int:
     return it.export(options.command)
 
 
+def env(options: Options) -> int:
+    """Print what this shell should know."""
+    from agentkeys.inject import surroundings
+
+    return surroundings.env(options)
+
+
+def hook(options: Options) -> int:
+    """Print a shell's hook."""
+    from agentkeys.client import shells
+
+    if len(options.command) != 1:
+        raise Unclear
+    return shells.print_hook(options.command[0])
+
+
 VERBS = {
     "agent": agent,
     "completion": completion,
     "direnv": direnv,
+    "env": env,
     "exec": exec_,
     "get": get,
+    "hook": hook,
     "relock": relock,
     "source": source,
     "status": status,
@@ -134,6 +152,7 @@ _TEXT_OPTIONS = {
     "--org": "org",
     "--shell": "shell",
     "--behind": "behind",
+    "--hook": "hook",
 }
 _FLAGS = {
     "--json": "json",
@@ -141,9 +160,11 @@ _FLAGS = {
     "--no-repo": "no_repo",
     "--strict": "strict",
     "--lenient": "lenient",
+    "--off": "off",
 }
 _DIALECT_FLAGS = {"-s": "sh", "-c": "csh"}
 _ACCEPTED = {
+    "env": ("--for", "--owner", "--sock", "--env", "--org", "--shell", "--hook", "--off", "--no-repo"),
     "exec": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--clean-env", "--no-repo", "--behind"),
     "get": ("--for", "--owner", "--sock", "--env", "--org", "--key", "--no-repo"),
     "status": ("--for", "--owner", "--sock", "--json"),
@@ -164,14 +185,18 @@ _ACCEPTED = {
 }
 
 
-WORDY = {"completion": ("bash", "fish", "words", "zsh"), "direnv": ("export",)}
+WORDY = {
+    "completion": ("bash", "fish", "words", "zsh"),
+    "direnv": ("export",),
+    "hook": ("bash", "dash", "fish", "ksh", "mksh", "tcsh", "zsh"),
+}
 """Verbs that read their own words, and how a plain call of each goes on."""
 
 
 def parse_words(argv: "list[str]") -> Options | None:
     """The words of a WORDY verb, or None."""
     options = Options(argv[0])
-    options.command = argv[1:] if argv[0] == "completion" else argv[2:]
+    options.command = argv[2:] if argv[0] == "direnv" else argv[1:]
     return options if argv[1:2] and argv[1] in WORDY[argv[0]] and "--help" not in argv[1:3] else None
 
 

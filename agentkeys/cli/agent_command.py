@@ -284,6 +284,10 @@ def _kill(root: str, owner: str, options: AgentOptions) -> int:
         connection.ask(b"ping")  # never answered: its end is the sign that socket and lock are gone
     except (NoAgent, OutcomeUnknown):
         pass
+    if posix.isatty(1) and b"AGENTKEYS_SOCK" in posix.environ:
+        client.note(
+            'no shell took these lines, and this one still has the variables; next time: eval "$(agentkeys agent -k)"'
+        )
     return exports.print_unsets(options.shell)
 
 

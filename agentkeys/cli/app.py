@@ -23,6 +23,8 @@ FAMILIES = {
     "import": "env_file",
     "exec": "inject",
     "source": "inject",
+    "hook": "inject",
+    "env": "inject",
     "owner": "owners",
     "recipient": "owners",
     "restore": "owners",
@@ -53,6 +55,8 @@ start here
 daily
   get        print one value
   source     set keys in this shell:  eval "$(agentkeys source --key GITHUB_TOKEN)"
+  hook       let the shell follow you:  eval "$(agentkeys hook bash)"
+  env        what the shell should know here: owner, socket, project, state
   list       what is in the rack
   shim       have programs run under `agentkeys exec` when they are called by name
   status     what the agent holds, and for how long; --all for every owner's
@@ -158,7 +162,7 @@ def _run_typer(family: Family, verb: str, argv: "list[str]") -> object:
 
     usage_error: type[Exception] = typer.BadParameter.__bases__[0]
     try:
-        code = family.as_typer()(args=argv, prog_name="agentkeys", standalone_mode=False)
+        code = family.only(verb).as_typer()(args=argv, prog_name="agentkeys", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except usage_error as fault:

@@ -9,10 +9,12 @@ from agentkeys import client, paths
 from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.work import home, owner_named
+from agentkeys.client import shims
 from agentkeys.core import refs
 from agentkeys.errors import UsageFault
 from agentkeys.inject import direnv as exports
-from agentkeys.inject import shims
+from agentkeys.inject.shims import remove as remove_shim
+from agentkeys.inject.shims import write as write_shims
 from agentkeys.stores import atomic
 
 app = Family()
@@ -117,7 +119,7 @@ def shim(
         there = shims.present(directory)
         for name in names:
             if name in there:
-                shims.remove(directory, name)
+                remove_shim(directory, name)
             o.say(f"removed {name} from {directory}" if name in there else f"{name} had no shim")
         return
     options = [word for key in keys or () for word in ("--key", refs.check_name(key) if "." not in key else key)]
@@ -127,7 +129,7 @@ def shim(
     options += [
         word for name, value in (*given, ("--org", org and refs.check_org(org))) if value for word in (name, value)
     ]
-    shims.write(directory, {name: shims.text(root, name, options) for name in names})
+    write_shims(directory, {name: shims.text(root, name, options) for name in names})
     for name in names:
         o.say(f"made {directory}/{name}")
     if paths.to_bytes(directory) not in posix.environ.get(b"PATH", b"").split(b":"):

@@ -162,6 +162,13 @@ class Family:
             return None
         return lambda: command.function(**found)
 
+    def only(self, name: str) -> "Family":
+        """The family with one of its verbs: typer takes its time for each."""
+        one = Family(self.about)
+        one.commands = {it: command for it, command in self.commands.items() if it == name}
+        one.groups = {it: group for it, group in self.groups.items() if it == name}
+        return one
+
     def as_typer(self) -> Any:
         """The same for typer: no completion code, no rich, errors left to us."""
         import typer

@@ -1,4 +1,4 @@
-"""exec, get and source, where `client` needs help: to explain, to show help, to render JSON."""
+"""exec, get, source, env and hook, where `client` needs help: to explain, to show help, to render JSON."""
 
 import json
 import os
@@ -9,10 +9,11 @@ from agentkeys.cli import options as o
 from agentkeys.cli import shells
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.work import home, no_agent, owner_named
+from agentkeys.client import shells as client_shells
 from agentkeys.client import verbs
 from agentkeys.client.command import exec_with_keys
 from agentkeys.errors import NoAgent, UsageFault
-from agentkeys.inject import exports
+from agentkeys.inject import exports, surroundings
 
 app = Family()
 
@@ -93,6 +94,48 @@ def source(
         return exports.source(options)
     except NoAgent as fault:
         raise no_agent(root, options.owner, fault) from None
+
+
+@app.command()
+def env(
+    owner: o.Owner = "",
+    sock: o.Sock = "",
+    env: o.Env = "",
+    org: o.Org = "",
+    no_repo: Annotated[bool, Option("--no-repo", help="Ignore the repository's manifest.")] = False,
+    shell: o.Shell = "",
+    hook: Annotated[str, Option("--hook", metavar="SHELL", help="For that shell's hook, which asks so.")] = "",
+    off: Annotated[bool, Option("--off", help="With --hook: take back what it set.")] = False,
+) -> int:
+    """Print what sets AGENTKEYS_OWNER, _SOCK, _PROJECT and _STATE in the shell that runs it; no key.
+
+    \b
+    eval "$(agentkeys env)"
+    agentkeys env --shell json
+    """
+    if off and not hook:
+        raise UsageFault("off is for a hook", "__agentkeys_off")
+    if shell and hook:
+        raise UsageFault("a hook says for itself which shell it is of", "agentkeys env --shell sh")
+    options = o.gather("env", owner, sock, env, org)
+    options.hook, options.off, options.no_repo = hook, off, no_repo
+    options.shell = "" if hook else shells.dialect(sh=False, csh=False, shell=shell, verb="env")
+    options.owner = owner_named(home(), owner)
+    return surroundings.env(options)
+
+
+@app.command()
+def hook(
+    shell: Annotated[str, Argument(metavar="SHELL", help="bash, zsh, fish, tcsh, mksh, ksh or dash.")] = "",
+) -> int:
+    """Print a shell's hook: it keeps AGENTKEYS_PROJECT and AGENTKEYS_STATE current, and starts nothing at a prompt.
+
+    \b
+    eval "$(agentkeys hook bash)"      # at the end of ~/.bashrc; zsh, mksh, ksh and dash alike
+    agentkeys hook fish | source       # config.fish
+    eval "`agentkeys hook tcsh`"       # ~/.tcshrc
+    """
+    return client_shells.print_hook(shell)
 
 
 @app.command()

@@ -205,7 +205,6 @@ def _arguments(site: Site) -> "list[str]":
 def _wallet(root: str, owner: str) -> str:
     """The owner's wallet for `status`, from its public card."""
     try:
-        with open(paths.owner_card(root, owner), "rb") as card:
-            return str(json.loads(card.read(65536))["wallet"])
+        return str(json.loads(paths.read_small(paths.owner_card(root, owner)))["wallet"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -20,7 +20,7 @@ from agentkeys.errors import Absent, AgentkeysError, NoAgent, UsageFault
 
 DEFAULT_OWNER = "human"
 
-EVALUATED = ("agent", "source")
+EVALUATED = ("agent", "env", "hook", "source")
 """The verbs whose output a shell runs, so that a failure must print a command that fails."""
 
 
@@ -46,6 +46,10 @@ class Options:
         self.lenient = False
         self.behind = ""
         """A directory in which, and below which, `exec` looks for no program; shims are there."""
+        self.hook = ""
+        """The shell whose hook asks, or "" for a person."""
+        self.off = False
+        """Whether the hook is to be taken off."""
         self.command: list[str] = []
 
 

@@ -13,8 +13,7 @@ ANSWER_SECONDS = 10.0
 """How long an agent may take to answer; it needs 20 µs, a stopped one (SIGSTOP) never does."""
 
 QUEUE_PAUSE = 0.005
-QUEUE_TRIES = 2000
-"""Seconds between two tries to get into an agent's full queue, and how often: ANSWER_SECONDS together."""
+"""Seconds between two tries to get into an agent's full queue."""
 
 RECEIVE = 16 * 1024
 """Bytes asked of one recv(2): nearly every reply in one call; a larger buffer costs page faults at each start."""
@@ -39,6 +38,9 @@ def peer_ids(sock: Socket) -> "tuple[int, int]":
 class Connection:
     """One connection to an agent; requests are answered in order."""
 
+    patience = ANSWER_SECONDS
+    """Seconds for each step of it; whoever can't wait so long sets it for the whole process."""
+
     def __init__(self, path: str, owner: str, home_id: str = "") -> None:
         """Connect. Raises NoAgent when nobody answers, Denied when somebody else's process would.
 
@@ -50,7 +52,7 @@ class Connection:
         self._greeted = False
         self._received = b""
         self._sock = Socket(AF_UNIX, SOCK_STREAM)
-        self._sock.settimeout(ANSWER_SECONDS)
+        self._sock.settimeout(self.patience)
         try:
             self._connect(paths.to_bytes(path))
             uid, self.pid = peer_ids(self._sock)
@@ -65,7 +67,7 @@ class Connection:
 
     def _connect(self, path: bytes) -> None:
         """connect(2), patient with a full queue: EAGAIN is a busy agent, not an absent one. Raises OSError."""
-        for _ in range(QUEUE_TRIES):
+        for _ in range(int(self.patience / QUEUE_PAUSE)):
             try:
                 return self._sock.connect(path)
             except BlockingIOError:
@@ -156,7 +158,7 @@ class Connection:
                 data = self._sock.recv(RECEIVE)
             except TimeoutError:
                 raise TimedOut(
-                    f"the agent at {self.path} doesn't answer within {ANSWER_SECONDS:g} s",
+                    f"the agent at {self.path} doesn't answer within {self.patience:g} s",
                     f"kill -CONT {self.pid}",
                 ) from None
             except OSError:

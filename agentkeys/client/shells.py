@@ -3,7 +3,8 @@
 import posix
 
 from agentkeys import paths
-from agentkeys.client import Unclear
+from agentkeys.client import Unclear, write_out
+from agentkeys.errors import UsageFault
 
 SHELLS = {
     **dict.fromkeys("sh ash bash dash ksh lksh mksh oksh pdksh yash zsh".split(), "sh"),
@@ -11,6 +12,9 @@ SHELLS = {
     "fish": "fish",
 }
 """The dialect of each shell, by its program's name without a version."""
+
+MAX_HOOK = 64 * 1024
+"""Bytes of a hook file: several times the longest."""
 
 MULTICALL = ("busybox", "toybox")
 """Programs that are a shell by the name they were called by."""
@@ -25,6 +29,28 @@ def dialect_of(program: str) -> str:
 def dialect_named(text: str) -> str:
     """The dialect that --shell means: one of ours, or the shell that speaks it; "" for none."""
     return "json" if text == "json" else dialect_of(text)
+
+
+HOOKS = {
+    **dict.fromkeys(("bash", "fish", "tcsh", "zsh")),
+    **dict.fromkeys(("ash", "dash", "ksh", "mksh", "sh"), "sh"),
+    "csh": "tcsh",
+}
+"""The shells that there is a hook for, and of which shell it is where it isn't their own."""
+
+
+def hook_of(shell: str) -> str:
+    """Whose hook a shell takes. Raises UsageFault for one that there is none for."""
+    if shell not in HOOKS:
+        raise UsageFault(f"no hook for {shell!a}; there are {', '.join(sorted(HOOKS))}", "agentkeys hook bash")
+    return HOOKS[shell] or shell
+
+
+def print_hook(shell: str) -> int:
+    """Print a shell's hook, shell/hook.*, as it is. Raises UsageFault for a shell without one."""
+    path = paths.shipped(f"shell/hook.{hook_of(shell)}")
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    return write_out(posix.read(fd, MAX_HOOK))
 
 
 def calling_shell(environ: "dict[bytes, bytes]") -> str:

@@ -9,22 +9,28 @@ TABLE = {
         "--all --auto-unlock --for=OWNER --help --login-session=uid|bound --owner=OWNER --print-socket --reload "
         "--shell=SHELL --unlock -D -a=PATH -c -d -k -s -t=TIME:IDLE : COMMAND"
     ),
+    "allow": "--dry-run --help --json --list --prune : PATH",
     "completion": "--help : bash|zsh|fish",
     "del": "--env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER : NAME",
+    "deny": "--help --json : PATH",
     "direnv export": "--env=ENV --for=OWNER --help --org=ORG --owner=OWNER --shim=PROGRAM",
     "direnv install": "--force --help --print",
     "doctor": "--for=OWNER --help --json --owner=OWNER",
+    "env": (
+        "--env=ENV --for=OWNER --help --hook=SHELL --no-repo --off --org=ORG --owner=OWNER --shell=SHELL --sock=PATH"
+    ),
     "exec": (
         "--behind=DIR --clean-env --env=ENV --for=OWNER --help --key=NAME --no-repo --org=ORG --owner=OWNER "
         "--sock=PATH : COMMAND"
     ),
-    "get": "--env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER --sock=PATH : NAME",
+    "get": "--env=ENV --for=OWNER --help --json --key=NAME --no-repo --org=ORG --owner=OWNER --sock=PATH : NAME",
+    "hook": "--help : SHELL",
     "import": (
         "--dry-run --env=ENV --for=OWNER --help --json --key=NAME --max-duration=TIME --org=ORG --overwrite "
         "--owner=OWNER --replace --vault=VAULT : FILE"
     ),
-    "init": "--for=OWNER --help --identity=FILE --json --owner=OWNER --pubkey=PATH --via=HOW",
-    "list": "--env=ENV --for=OWNER --help --json --owner=OWNER",
+    "init": "--at=PATH --for=OWNER --help --identity=FILE --json --org=ORG --owner=OWNER --pubkey=PATH --via=HOW",
+    "list": "--env=ENV --for=OWNER --help --json --no-repo --owner=OWNER",
     "lock": "--for=OWNER --help --json --open --owner=OWNER --passphrase",
     "owner alias": "--help --remove : OWNER ALIAS",
     "owner list": "--help --json",
@@ -39,8 +45,8 @@ TABLE = {
         "--yes"
     ),
     "set": (
-        "--env=ENV --expires-at=WHEN --expires-in=TIME --for=OWNER --from-env=VAR --from-file=PATH --help --json "
-        "--key=NAME --max-duration=TIME --org=ORG --owner=OWNER --ref=TEXT --vault=VAULT : NAME"
+        "--at=PATH --env=ENV --expires-at=WHEN --expires-in=TIME --for=OWNER --from-env=VAR --from-file=PATH --help "
+        "--json --key=NAME --max-duration=TIME --no-repo --org=ORG --owner=OWNER --ref=TEXT --vault=VAULT : NAME"
     ),
     "setup launchd": "--dry-run --for=OWNER --help --owner=OWNER --print",
     "setup launcher": "--force --help --to=PATH",
@@ -48,22 +54,28 @@ TABLE = {
     "setup systemd": "--dry-run --for=OWNER --help --owner=OWNER --print --socket",
     "shim": "--env=ENV --for=OWNER --help --json --key=NAME --list --org=ORG --owner=OWNER --remove : PROGRAM",
     "source": (
-        "--env=ENV --for=OWNER --help --key=NAME --lenient --org=ORG --owner=OWNER --shell=SHELL --sock=PATH --strict"
+        "--env=ENV --for=OWNER --help --key=NAME --lenient --no-repo --org=ORG --owner=OWNER --shell=SHELL --sock=PATH "
+        "--strict"
     ),
     "status": "--all --for=OWNER --help --json --owner=OWNER --sock=PATH --watch",
     "unlock": (
-        "--duration=TIME --env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER --sock=PATH : NAME"
+        "--duration=TIME --env=ENV --for=OWNER --help --json --key=NAME --no-repo --org=ORG --owner=OWNER --sock=PATH "
+        ": NAME"
     ),
 }
 
 ABOUT = {
     "agent": "start or re-use the owner's agent",
+    "allow": "show what .agentkeys.yml asks for, and allow that until it changes",
     "completion": "what bash, zsh or fish need to complete agentkeys' words",
     "del": "take a key out of the rack",
+    "deny": "take that back",
     "direnv": "for .envrc files, which can then say `use agentkeys`",
     "doctor": "what is wrong between you and your keys, and what mends it",
+    "env": "what the shell should know here: owner, socket, project, state",
     "exec": "run a command with the keys in its environment",
     "get": "print one value",
+    "hook": "let the shell follow you",
     "import": "put what a .env file holds into the rack",
     "init": "make an owner: an identity, a wallet and an empty rack",
     "list": "what is in the rack",

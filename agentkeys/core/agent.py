@@ -7,6 +7,8 @@ Rule 3: values stay in Secret buffers; a reply refers to their views and the dri
 Rule 4: a refused request leaves its connection usable and changes nothing.
 """
 
+from _blake2 import blake2b
+
 from agentkeys.core import asked, refs, status, unlocking
 from agentkeys.core.effects import Audit, Close, Effect, NewEpoch, ReadConfig, Reply, Stop, Unlock, Wipe
 from agentkeys.core.events import (
@@ -67,6 +69,12 @@ def _renew(state: AgentState, now: int) -> "list[Effect]":
     request = state.renewals.start(now)
     return [Unlock(request, sorted(state.renewals.withheld))] if request else []
 
+
+DIGEST_SIZE = 16
+"""Bytes of a salt and of a digest of `known`: a chance match of two values is none."""
+
+MAX_DIGESTS = 4096
+"""Of one `known`: an environment has a few hundred variables, and one request a moment of the agent's time."""
 
 AUDIT_HINT = "df ~/.agentkeys/audit"
 
@@ -341,6 +349,24 @@ def _names(state: AgentState, event: Request, now: int) -> "list[Effect]":
     return [Reply(event.conn, [b"ok", *found])]
 
 
+def _known(state: AgentState, event: Request, now: int) -> "list[Effect]":
+    """`salt`, and `digests` that were made with it: say which of them are of values that are held, by their place.
+
+    It tells a caller nothing of a value that it doesn't have, and is no use of a key.
+    """
+    known = asked.exactly(event.pairs, frozenset((b"salt", b"digests")), "known")
+    salt, digests = bytes(known[b"salt"]), bytes(known[b"digests"])
+    if len(salt) != DIGEST_SIZE or len(digests) % DIGEST_SIZE or len(digests) > MAX_DIGESTS * DIGEST_SIZE:
+        raise UsageFault("a salt and up to 4096 digests are 16 bytes each")
+    places = {digests[at : at + DIGEST_SIZE]: at // DIGEST_SIZE for at in range(0, len(digests), DIGEST_SIZE)}
+    reply: list[bytes | bytearray | memoryview] = [b"ok"]
+    for slug, held in state.holdings.held.items():
+        digest = blake2b(held.secret.view(), digest_size=DIGEST_SIZE, key=salt).digest()
+        if digest in places:
+            reply += (b"match", b"%d %s" % (places[digest], slug.encode("ascii")))
+    return [Reply(event.conn, reply)]
+
+
 def _reload(state: AgentState, event: Request, now: int) -> "list[Effect]":
     asked.fields(event.pairs, frozenset())
     return [NewEpoch(), Reply(event.conn, [b"ok"])]
@@ -396,6 +422,7 @@ _HANDLERS = {
     b"hook": _hook,
     b"status": _status,
     b"names": _names,
+    b"known": _known,
     b"relock": _relock,
     b"unlock": unlocking.unlock,
     b"unlock-add": unlocking.add,

@@ -130,6 +130,8 @@ class Holdings:
         self.held: dict[str, Held] = {}
         self.expired: set[str] = set()
         """Slugs that an unlock brought and time took away; `exec` names them instead of leaving them out."""
+        self.ended: set[str] = set()
+        """Those that an unlock won't bring again: their issuer has ended them."""
         self.prepared: dict[tuple[str, str], Injection] = {}
         """What `exec` answered for (org, env); every change empties it."""
 
@@ -190,6 +192,8 @@ class Holdings:
             )
 
     def _not_held(self, slug: str) -> AgentkeysError:
+        if slug in self.ended:
+            return Locked(f"{slug} was ended by its issuer", self.set_hint(slug))
         word = "expired" if slug in self.expired else "locked"
         return Locked(f"{slug} is {word}", self.unlock_hint(slug, named=True))
 
@@ -270,6 +274,7 @@ class Holdings:
                 directory.pop(slug, None)
         expired = {*self.expired, *staged.expired}
         self.expired = {slug for slug in expired if slug in directory and slug not in brought}
+        self.ended = {slug for slug in (*self.ended, *staged.expired) if slug in self.expired}
         self.directory = directory
         return gone, lost
 
@@ -286,6 +291,7 @@ class Holdings:
         `new.deadline` is the latest that the key's own limits allow.
         """
         self.prepared.clear()
+        self.ended.discard(slug)
         old = self.held.get(slug)
         if self.directory is not None:
             if old is None and new.grade.endswith(TRANSIENT):
@@ -310,6 +316,7 @@ class Holdings:
             if held is not None:
                 gone.append(held.secret)
             self.expired.discard(slug)
+            self.ended.discard(slug)
             if (drop or (held is not None and held.grade.endswith(TRANSIENT))) and self.directory is not None:
                 self.directory.pop(slug, None)
         return gone

@@ -49,8 +49,12 @@ class Sh:
 
     def export(self, name: str, value: bytes) -> bytes:
         """The statement that sets and exports a variable. Raises UsageFault for a value it can't carry."""
-        _check(name, value)
-        return b"export %s='%s';\n" % (name.encode("ascii"), value.replace(b"'", b"'\\''"))
+        check(name, value)
+        return b"export %s=%s;\n" % (name.encode("ascii"), self.quote(value))
+
+    def quote(self, value: bytes) -> bytes:
+        """A value as one word. Raises UsageFault for one that the dialect can't carry."""
+        return b"'%s'" % value.replace(b"'", b"'\\''")
 
     def unset(self, name: str) -> bytes:
         """The statement that removes a variable, and succeeds when there is none."""
@@ -70,13 +74,17 @@ class Csh(Sh):
 
     def export(self, name: str, value: bytes) -> bytes:
         """As Sh."""
-        _check(name, value)
+        check(name, value)
         if b"\n" in value:
             raise UsageFault(f"{name} holds a newline, which csh's eval can't carry", EXEC_INSTEAD)
-        line = b"setenv %s %s;\n" % (name.encode("ascii"), b"".join([_CSH[byte] for byte in value]) or b"''")
+        line = b"setenv %s %s;\n" % (name.encode("ascii"), self.quote(value))
         if _damaged(line):
             raise UsageFault(f"{name} is over 4 KiB and not ASCII, which csh would damage", EXEC_INSTEAD)
         return line
+
+    def quote(self, value: bytes) -> bytes:
+        """As Sh; of a value without a newline."""
+        return b"".join([_CSH[byte] for byte in value]) or b"''"
 
     def unset(self, name: str) -> bytes:
         """As Sh."""
@@ -98,8 +106,12 @@ class Fish(Sh):
 
     def export(self, name: str, value: bytes) -> bytes:
         """As Sh."""
-        _check(name, value)
-        return b"set -gx %s '%s';\n" % (name.encode("ascii"), b"".join([_FISH[byte] for byte in value]))
+        check(name, value)
+        return b"set -gx %s %s;\n" % (name.encode("ascii"), self.quote(value))
+
+    def quote(self, value: bytes) -> bytes:
+        """As Sh."""
+        return b"'%s'" % b"".join([_FISH[byte] for byte in value])
 
     def unset(self, name: str) -> bytes:
         """As Sh; `set -e` of nothing is a failure to fish."""
@@ -111,7 +123,7 @@ class Json(Sh):
 
     def export(self, name: str, value: bytes) -> bytes:
         """As Sh."""
-        _check(name, value, in_shell=False)
+        check(name, value, in_shell=False)
         try:
             text = value.decode("utf-8")
         except UnicodeDecodeError:
@@ -149,7 +161,7 @@ def _damaged(text: bytes) -> bool:
     return len(text) > CSH_READ and not text.isascii()
 
 
-def _check(name: str, value: bytes, in_shell: bool = True) -> None:
+def check(name: str, value: bytes, in_shell: bool = True) -> None:
     """Raise for what no dialect prints: a name that is none, a shell's own variable, a NUL byte."""
     if not (name and NAME.issuperset(name) and name[0] in NAME_START):
         raise AgentkeysError("the agent named a variable that can't be", "agentkeys agent -k")

@@ -11,6 +11,7 @@ from _signal import ITIMER_REAL, SIGALRM, setitimer, signal
 
 from agentkeys import client, errors, paths
 from agentkeys.client import Caller, Options
+from agentkeys.client.shims import PLAIN
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
 from agentkeys.inject import shims
 from agentkeys.inject.dialects import DIALECTS
@@ -64,7 +65,7 @@ def read(argv: "list[str]") -> "tuple[Options, list[str]]":
         else:
             setattr(options, {"--for": "owner"}.get(name, name[2:]), value)
     for text in (options.owner, options.env, options.org):
-        if not frozenset(text) <= shims.PLAIN:
+        if not frozenset(text) <= PLAIN:
             raise UsageFault(f"not an owner, env or org: {text!a}", USAGE)
     return options, [name for name in programs.split(",") if name]
 

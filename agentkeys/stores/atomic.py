@@ -221,8 +221,12 @@ class FileLock:
         make_private_dir(os.path.dirname(self.path))
         end = time.monotonic() + self.deadline
         try:
-            self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            if stat.S_IMODE(os.fstat(self.fd).st_mode) != 0o600:
+            self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+            facts = os.fstat(self.fd)
+            if not stat.S_ISREG(facts.st_mode):
+                self.__exit__()
+                raise OSError(errno.EINVAL, "it is not a regular file")
+            if stat.S_IMODE(facts.st_mode) != 0o600:
                 os.fchmod(self.fd, 0o600)  # whatever the umask
         except OSError as error:
             raise VaultFault(f"{self.path} can't be opened: {error.strerror}", f"ls -l {self.path}") from None

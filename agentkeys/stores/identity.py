@@ -3,6 +3,7 @@
 An identity yields two things: the age identity that decrypts, and the private bytes that OwnerKeys derives from.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -98,7 +99,10 @@ def ssh_private_path(public: str) -> str:
 def read_ssh_recipient(path: str) -> str:
     """The recipient in an ssh public key file, without its comment. Raises UsageFault."""
     try:
-        with open(path, "rb") as file:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file")
             words = file.read(MAX_KEY_FILE).decode("ascii", "replace").split()
     except OSError as error:
         raise UsageFault(f"{path} can't be read: {error.strerror}", "ssh-keygen -t ed25519") from None

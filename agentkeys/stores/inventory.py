@@ -7,20 +7,30 @@ marker too many (the key shows as locked until the next unlock) and never one to
 import os
 
 from agentkeys import paths
+from agentkeys.errors import VaultFault
 from agentkeys.stores import atomic
+
+KEY_SIZE = 32
+"""Bytes: what BLAKE2b takes for a key of its security."""
 
 RECONCILE_ALL = 2_000
 """Keys up to which an unlock compares every marker: 1 ms for each thousand. A larger rack compares their number."""
 
 
-def prepare(root: str) -> None:
-    """Make the key that hides the names, once for the whole home. Raises VaultFault."""
+def prepare(root: str) -> bytes:
+    """The key that hides the names, made once for the whole home. Raises VaultFault, also when it is damaged."""
     path = paths.install_key(root)
-    if atomic.read_file(path) is None:
+    key = atomic.read_file(path)
+    if key is None:
         with atomic.FileLock(f"{root}/lock/install.lock"):
             atomic.remove_leftovers(root, "install.key.")
-            if atomic.read_file(path) is None:
-                atomic.write_file(path, os.urandom(32))
+            key = atomic.read_file(path)
+            if key is None:
+                key = os.urandom(KEY_SIZE)
+                atomic.write_file(path, key)
+    if len(key) != KEY_SIZE:
+        raise VaultFault(f"{path} is damaged", f"rm {path}")  # the next unlock makes another, and all markers anew
+    return key
 
 
 def add(root: str, owner: str, *slugs: str) -> None:
@@ -47,8 +57,7 @@ def reconcile(root: str, owner: str, slugs: "list[str]") -> None:
         found = set()
     if len(found) == len(slugs) and len(slugs) > RECONCILE_ALL:
         return
-    key = paths.read_small(paths.install_key(root))
-    wanted = set(paths.marker_names(key, slugs))
+    wanted = set(paths.marker_names(prepare(root), slugs))
     if wanted == found:
         return
     atomic.make_private_dir(directory)

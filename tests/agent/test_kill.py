@@ -7,6 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
+import pexpect
 import psutil
 import pytest
 
@@ -162,3 +163,13 @@ def test_in_a_shell_nothing_is_left_of_it(shell: str, rack: Seat) -> None:
     """
     done = rack.cli.with_prefix(shell, *(["-f"] if shell == "zsh" else []), "-c")(script, check=True)
     assert done.out == b"unset unset unset\n"
+
+
+def test_agent_k_without_eval_says_what_is_left(seat: Seat) -> None:
+    """On a terminal the lines went to nobody's shell: a note, where the variable is set; none in a pipe."""
+    env = {"AGENTKEYS_SOCK": str(seat.socket)}
+    child = seat.cli.on_tty("agent", "-k", env=env)
+    child.expect_exact(b"still has the variables")
+    child.expect(pexpect.EOF)
+    seat.start()
+    assert b"still has" not in seat.cli("agent", "-k", env=env, check=True).err

@@ -37,6 +37,8 @@ EXPORTS, SHELLS, VERBS = (f"agentkeys.client.{name}" for name in ("exports", "sh
 
 INJECT = {"agentkeys.inject", "agentkeys.inject.dialects", "agentkeys.inject.exports"}
 
+HOOK = {f"agentkeys.inject.{name}" for name in ("calls", "dialects", "loaded", "surroundings")}
+
 ALSO = {
     "exec": {"agentkeys.client.command"},
     "get": {VERBS},
@@ -46,14 +48,21 @@ ALSO = {
     "completion": {"agentkeys.client.completion", "agentkeys.client.words"},
     "source": {SHELLS, *INJECT},
     "agent": {EXPORTS, SHELLS},
+    # A prompt waits for it: the sign lies in this machine's directory, and what was set is known by its hash.
+    "env": {SHELLS, "_blake2", "agentkeys.inject", *HOOK},
+    "hook": {SHELLS},
     "agent -s": {EXPORTS},
     "agent -c": {EXPORTS, *INJECT},
     "agent --shell": {EXPORTS, SHELLS, *INJECT},
 }
 """What each verb loads beside EXPECTED."""
 
+ASKED = {"agent": [b"ping"], "completion": [b"names"], "env": [b"hook"], "hook": [], "source": [b"exec"]}
+"""What a verb asks the agent, where it isn't called by its own name."""
+
 REPLIES = {
     b"exec": (b"TOKEN", b"value"),
+    b"hook": (),
     b"get": (b"value", b"value"),
     b"names": (b"slugs", b"@all.all.TOKEN"),
     b"ping": (),
@@ -65,6 +74,9 @@ CALLS = [
     ("exec", "--for", "human", "--", "/bin/true"),
     ("get", "TOKEN"),
     ("relock",),
+    ("env", "--hook", "bash"),
+    ("env", "--shell", "json"),
+    ("hook", "zsh"),
     ("status", "--json"),
     ("completion", "words", "--", "get", ""),
     ("agent",),
@@ -166,6 +178,5 @@ def test_exec_in_an_allowed_repository_stays_on_the_fast_path(stub: StubAgent, h
 def test_a_fast_verb_loads_only_what_is_written_here(verb: tuple[str, ...], stub: StubAgent, home: Home) -> None:
     """A new name here is a decision about every script's start-up time."""
     loaded = started(verb, home, "/")
-    asked = {"agent": b"ping", "completion": b"names", "source": b"exec"}.get(verb[0], verb[0].encode())
-    assert stub.asked == [asked], loaded
+    assert stub.asked == ASKED.get(verb[0], [verb[0].encode()]), loaded
     assert loaded == EXPECTED | ALSO.get(" ".join(verb[:2]), ALSO.get(verb[0], set()))

@@ -15,7 +15,7 @@ BUDGET_COMMAND, COMMAND_KEYS = 10.0, 1_000
 """Row 3: a whole agent for one command, over the bare interpreter, and how many keys it brings."""
 
 BUDGET_VERB_MS = 60.0
-"""What typer and its app may cost beside the interpreter and the worker."""
+"""What a verb's own modules, or typer for its help, may cost beside the interpreter and the worker."""
 
 
 def fast_verbs(place: Place, quick: bool) -> Findings:
@@ -85,7 +85,7 @@ def command_agent(place: Place, quick: bool) -> Findings:
 
 
 def other_verbs(place: Place, quick: bool) -> Findings:
-    """Row 4: verbs that load typer, less the interpreter and less their worker.
+    """Row 4: verbs that aren't `client`'s, and help, less the interpreter and less their worker.
 
     Milliseconds of the processor: a difference is judged and no ratio, so another process's turn would count as ours.
     """

@@ -182,7 +182,7 @@ def test_what_its_issuer_ended_is_forgotten_and_expired() -> None:
     book.unlock_slugs({B: b"new"}, locked=A, expired=A)
     assert book.held == {B: b"new"}
     book.play((GET_A, 0, [DENIED, error(LOCKED)]))
-    assert (book.said, book.state_of(A)) == (f"{A} is expired", "expired")
+    assert (book.said, book.state_of(A)) == (f"{A} was ended by its issuer", "expired")
     assert book.step(ask("exec"))[-1] == error(LOCKED)
     book.unlock(A="renewed", B="two")
     assert book.state_of(A) == "unlocked"

@@ -24,11 +24,14 @@ from tests.core.playbook import (
 OTHER_SESSION = Peer(PEER.uid, PEER.pid, "a process of another login session")
 
 VERBS = (
-    "ping", "query", "get", "exec", "hook", "status", "names", "relock", "unlock", "unlock-add", "unlock-keep",
-    "unlock-commit", "replace", "forget", "reload", "lock", "open", "stop",
+    "ping", "query", "get", "exec", "hook", "status", "names", "known", "relock", "unlock", "unlock-add",
+    "unlock-keep", "unlock-commit", "replace", "forget", "reload", "lock", "open", "stop",
 )  # fmt: skip
 
 REFUSED = {
+    "known without a salt": ask("known", digests="0" * 16),
+    "known with a short salt": ask("known", salt="0", digests="0" * 16),
+    "known with half a digest": ask("known", salt="0" * 16, digests="0" * 15),
     "get without a key": ask("get"),
     "get of two keys": ask("get", ("key", "A"), ("key", "B")),
     "get of a name that can't be": ask("get", key="1A"),

@@ -91,6 +91,13 @@ def test_it_expires_in_the_agent_when_it_ends(locked: Seat) -> None:
     done = locked.cli("unlock")
     assert done.code == 0
     assert locked.states()["SHORT"] == "expired"
+    refused = locked.cli("exec", "--", "true")
+    assert refused.code == 4, "exec runs nothing without a key that was unlocked"
+    assert b"@all.all.SHORT was ended by its issuer\nagentkeys: hint: agentkeys set SHORT --for human\n" in refused.err
+    locked.cli("set", "SHORT", input=b"new", check=True)
+    assert b"SHORT is expired" in locked.cli("exec", "--", "true").err, "an unlock would bring the new one"
+    locked.cli("relock", "--key", "SHORT", check=True)
+    locked.cli("exec", "--", "true", check=True)
     assert locked.get("GITHUB_TOKEN", check=True).out == locked.values["GITHUB_TOKEN"]
 
 

@@ -13,6 +13,7 @@ from agentkeys.setup.doctor import (
     runtime,
     services,
     settings,
+    shell,
     sockets,
     surroundings,
 )
@@ -28,6 +29,8 @@ CHECKS: "tuple[tuple[str, Check], ...]" = (
     ("environment", surroundings.check_environment),
     ("process", surroundings.check_process),
     ("clock", surroundings.check_clock),
+    ("shell", shell.check_shell),
+    ("direnv", shell.check_direnv),
     ("config", settings.check_config),
     ("home", home.check_home),
     ("files", home.check_files),
