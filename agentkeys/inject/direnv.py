@@ -31,7 +31,7 @@ def export(argv: "list[str]") -> int:
     """Print the script. Raises UsageFault, Denied in somebody else's home, and Unclear as Caller does."""
     options, programs = read(argv)
     caller = Caller(options)
-    project = paths.env_text(caller.environ, b"PWD") or posix.getcwd()
+    project = here(paths.env_text(caller.environ, b"PWD"))
     sock, state, why = look(caller, options)
     directory = shims.fit(caller.root, project, programs, shim_options(options))
     references = {
@@ -48,6 +48,16 @@ def export(argv: "list[str]") -> int:
     if why:
         lines.append(_command("log_status", f"agentkeys: {client.printable(why)}"))
     return client.write_out(b"".join(lines))
+
+
+def here(pwd: str) -> str:
+    """This directory by the name that the user knows it by, $PWD, if that is one of its names."""
+    try:
+        named, real = posix.stat(pwd), posix.stat(".")
+    except OSError:
+        return posix.getcwd()
+    same = (named.st_dev, named.st_ino) == (real.st_dev, real.st_ino)
+    return pwd if same and pwd.startswith("/") else posix.getcwd()
 
 
 def read(argv: "list[str]") -> "tuple[Options, list[str]]":

@@ -44,6 +44,15 @@ ALSO = {
     # relock finds every agent through this machine's directory, whose name is a hash.
     "relock": {VERBS, "_blake2"},
     "status": {VERBS},
+    # A project's shims lie in a directory whose name is a hash.
+    "direnv": {
+        "_blake2",
+        "agentkeys.client.shims",
+        "agentkeys.inject",
+        "agentkeys.inject.dialects",
+        "agentkeys.inject.direnv",
+        "agentkeys.inject.shims",
+    },
     "completion": {"agentkeys.client.completion", "agentkeys.client.words"},
     "source": {SHELLS, *INJECT},
     "agent": {EXPORTS, SHELLS},
@@ -56,7 +65,14 @@ ALSO = {
 }
 """What each verb loads beside EXPECTED."""
 
-ASKED = {"agent": [b"ping"], "completion": [b"names"], "env": [b"hook"], "hook": [], "source": [b"exec"]}
+ASKED = {
+    "agent": [b"ping"],
+    "completion": [b"names"],
+    "direnv": [b"hook"],
+    "env": [b"hook"],
+    "hook": [],
+    "source": [b"exec"],
+}
 """What a verb asks the agent, where it isn't called by its own name."""
 
 REPLIES = {
@@ -78,6 +94,7 @@ CALLS = [
     ("hook", "zsh"),
     ("status", "--json"),
     ("completion", "words", "--", "get", ""),
+    ("direnv", "export", "--for", "human"),
     ("agent",),
     ("agent", "-s"),
     ("agent", "-c"),
