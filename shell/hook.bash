@@ -19,6 +19,11 @@ __agentkeys_at='' __agentkeys_repo='' __agentkeys_while='' __agentkeys_until='' 
 
 __agentkeys_hook() {
     \builtin local __agentkeys_status=$?
+    # Nearly every prompt ends here.
+    if [[ $- != *[aeTvx]* && "$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}" == "$__agentkeys_at" ]] &&
+        [[ -z $__agentkeys_older && -e $__agentkeys_while ]]; then
+        \builtin return "$__agentkeys_status"
+    fi
     case $- in
     *[aeTvx]*) __agentkeys_plainly __agentkeys_look ;;
     *) __agentkeys_look ;;

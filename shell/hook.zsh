@@ -17,6 +17,9 @@
 \builtin typeset -g __agentkeys_at= __agentkeys_repo= __agentkeys_while= __agentkeys_until= __agentkeys_older=
 
 __agentkeys_hook() {
+    # Nearly every prompt ends here, in words that no option changes.
+    [[ "$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}" == "$__agentkeys_at" && -z "$__agentkeys_older" &&
+        -e "$__agentkeys_while" ]] && \builtin return 0
     \builtin emulate -L zsh -o no_xtrace -o no_verbose
     if [[ "$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}" != "$__agentkeys_at" ]]; then
         __agentkeys_moved || __agentkeys_ask

@@ -2,7 +2,7 @@
 
 Rule 1: what is in the way and isn't our own dead socket is named and left as it is.
 Rule 2: whatever ends the agent in an orderly way takes socket and lock along; what kill -9 leaves is swept by the next
-        agent of that owner, or replaced by the next one of that place.
+        agent of that owner (agent/leftovers.py), or replaced by the next one of that place.
 """
 
 import errno
@@ -25,9 +25,6 @@ PROBE_SECONDS = 2.0
 
 LOCK_TRIES, LOCK_PAUSE = 5, 0.01
 """How often a held lock is tried, and seconds between: a sweep of another agent holds one for microseconds."""
-
-STARTING_SECONDS = 60.0
-"""How old an empty lock file must be to count as a leftover: a start writes into its own after milliseconds."""
 
 RUNTIME_HINT = "export XDG_RUNTIME_DIR=/a/directory/of/yours/0700"
 
@@ -140,7 +137,7 @@ def bind(path: str) -> Socket:
     """Listen on `path`, 0600 from its first instant. Raises UsageFault for what is in the way."""
     directory = path.rpartition("/")[0] or "/"
     try:
-        if not _clear_way(path):
+        if not clear_way(path):
             raise UsageFault(f"{path} is in the way: another program listens on it", f"fuser {path}")
         listener = Socket(AF_UNIX, SOCK_STREAM)
         os.fchmod(listener.fileno(), 0o600)
@@ -178,7 +175,7 @@ def adopt(fd: int, path: str) -> Socket:
     return listener
 
 
-def _clear_way(path: str) -> bool:
+def clear_way(path: str) -> bool:
     """Remove a dead socket of ours at `path`; False when it lives. Raises UsageFault for anything else, OSError."""
     try:
         facts = os.lstat(path)
@@ -235,46 +232,3 @@ def _check_dir(path: str) -> None:
     shared = facts.st_mode & 0o022 and not facts.st_mode & stat.S_ISVTX
     if shared or facts.st_uid not in (os.geteuid(), 0):
         raise UsageFault(f"{path} can be written by others, who could replace the socket", f"chmod go-w {path}")
-
-
-# --- what kill -9 left ---------------------------------------------------------------------------------------
-
-
-def sweep(own: str) -> None:
-    """Remove the lock files of dead agents beside `own`, our lock, and the sockets that only they knew of.
-
-    `agent.lock` is left to the next agent of that place, and so is a socket whose path a user named.
-    """
-    directory = own.rpartition("/")[0]
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return
-    for name in names:
-        path = f"{directory}/{name}"
-        if name.endswith(".lock") and name.startswith((paths.PRIVATE, "session-")) and path != own:
-            try:
-                _sweep_one(path, not name.startswith(paths.PRIVATE_AT))
-            except OSError:
-                continue  # another agent sweeps it, or starts there
-
-
-def _sweep_one(path: str, socket_too: bool) -> None:
-    """Remove a lock file that nobody holds. Raises OSError when somebody does."""
-    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        facts = os.fstat(fd)
-        if os.stat(path).st_ino != facts.st_ino:
-            return
-        if not facts.st_size and time.time() - facts.st_mtime < STARTING_SECONDS:
-            return
-        sock = paths.lock_socket(path)
-        if sock and socket_too:
-            try:
-                _clear_way(sock)
-            except UsageFault:
-                pass  # the path is somebody else's by now
-        os.unlink(path)
-    finally:
-        os.close(fd)

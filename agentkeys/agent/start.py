@@ -20,8 +20,9 @@ from agentkeys import client, hardening, paths
 from agentkeys.agent import peer
 from agentkeys.agent.door import connection_limit
 from agentkeys.agent.epoch import Epoch
+from agentkeys.agent.leftovers import sweep
 from agentkeys.agent.notify import Manager
-from agentkeys.agent.place import Place, Taken, sweep
+from agentkeys.agent.place import Place, Taken
 from agentkeys.agent.poller import now_ms
 from agentkeys.agent.server import Server
 from agentkeys.agent.settings import Settings

@@ -6,17 +6,17 @@ that the shell knows better: `files`, or `command` and the number of words that 
 """
 
 import posix
-from _signal import ITIMER_REAL, SIGALRM, setitimer, signal
 
 from agentkeys import paths
 from agentkeys.client import Caller, Options, Unclear, write_out
+from agentkeys.client.connection import Connection
 from agentkeys.client.words import ABOUT, FIXED, TABLE
 from agentkeys.errors import AgentkeysError
 
 SHELLS = ("bash", "fish", "zsh")
 
 PATIENCE = 0.25
-"""Seconds for everything, which takes 10 ms: an agent that is stopped must not stop a person's shell."""
+"""Seconds to wait for an agent, which needs 20 µs: one that is stopped must not stop a person's shell."""
 
 MAX_CANDIDATES = 2000
 """More is of no use to a person, and takes the shell seconds to show."""
@@ -160,14 +160,6 @@ def _slugs(owner: str, sock: str) -> "list[str]":
     """The keys that the agent knows of, locked ones too; [] when none answers soon."""
     options = Options("completion")
     options.owner, options.sock = owner, sock
-    signal(SIGALRM, _late)
-    setitimer(ITIMER_REAL, PATIENCE)
-    try:
-        fields = Caller(options).connect().ask(b"names")
-    finally:
-        setitimer(ITIMER_REAL, 0)
+    Connection.patience = PATIENCE
+    fields = Caller(options).connect().ask(b"names")
     return str(fields[1], "ascii").split("\n") if len(fields) > 1 else []
-
-
-def _late(_number: int, _frame: object) -> None:
-    raise TimeoutError

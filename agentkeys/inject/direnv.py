@@ -7,22 +7,16 @@ Rule 3: nothing is started, nobody is asked, and an agent that doesn't answer so
 """
 
 import posix
-from _signal import ITIMER_REAL, SIGALRM, setitimer, signal
 
-from agentkeys import client, errors, paths
-from agentkeys.client import Caller, Options
+from agentkeys import client, paths
+from agentkeys.client import Options
 from agentkeys.client.shims import PLAIN
-from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
-from agentkeys.inject import shims
+from agentkeys.errors import UsageFault
+from agentkeys.inject import shims, surroundings
 from agentkeys.inject.dialects import DIALECTS
-
-PATIENCE = 0.25
-"""Seconds to wait for an agent, which needs 20 µs: a person waits for the prompt meanwhile."""
+from agentkeys.inject.surroundings import Found
 
 USAGE = "use agentkeys [--for OWNER] [--env ENV] [--org ORG] [--shim PROGRAM,…]"
-
-STATES = {errors.LOCKED: "locked", errors.ABSENT: "absent", errors.DENIED: "denied"}
-"""What an agent's refusal means, by its exit code; any other is `error`."""
 
 MANIFEST = ".agentkeys.yml"
 
@@ -30,24 +24,30 @@ MANIFEST = ".agentkeys.yml"
 def export(argv: "list[str]") -> int:
     """Print the script. Raises UsageFault, Denied in somebody else's home, and Unclear as Caller does."""
     options, programs = read(argv)
-    caller = Caller(options)
-    project = paths.env_text(caller.environ, b"PWD") or posix.getcwd()
-    sock, state, why = look(caller, options)
-    directory = shims.fit(caller.root, project, programs, shim_options(options))
-    references = {
-        "AGENTKEYS_OWNER": caller.owner,
-        "AGENTKEYS_SOCK": sock,
-        "AGENTKEYS_PROJECT": project,
-        "AGENTKEYS_STATE": state,
-    }
+    surroundings.prepare()
+    root = paths.home(posix.environ)
+    found = surroundings.look(options)
+    found.project = here(paths.env_text(posix.environ, b"PWD"))
+    directory = shims.fit(root, found.project, programs, shim_options(options))
     sh = DIALECTS["sh"]
-    lines = [sh.export(name, paths.to_bytes(text)) for name, text in references.items() if text]
-    lines.append(_command("watch_file", f"{project}/{MANIFEST}", paths.epoch_file(caller.root, caller.owner)))
+    lines = [sh.export(name, text) for name, text in surroundings.references(found).items() if text]
+    lines.append(_command("watch_file", f"{found.project}/{MANIFEST}", paths.epoch_file(root, found.owner)))
     if directory:
         lines.append(_command("PATH_add", directory))
+    why = why_not(found)
     if why:
         lines.append(_command("log_status", f"agentkeys: {client.printable(why)}"))
     return client.write_out(b"".join(lines))
+
+
+def here(pwd: str) -> str:
+    """This directory by the name that the user knows it by, $PWD, if that is one of its names."""
+    try:
+        named, real = posix.stat(pwd), posix.stat(".")
+    except OSError:
+        return posix.getcwd()
+    same = (named.st_dev, named.st_ino) == (real.st_dev, real.st_ino)
+    return pwd if same and pwd.startswith("/") else posix.getcwd()
 
 
 def read(argv: "list[str]") -> "tuple[Options, list[str]]":
@@ -76,28 +76,13 @@ def shim_options(options: Options) -> "list[str]":
     return [word for name, value in given if value for word in (name, value)]
 
 
-def look(caller: Caller, options: Options) -> "tuple[str, str, str]":
-    """(the agent's socket or "", the state, what a person should know or "")."""
-    sock = caller.explicit
-    signal(SIGALRM, _late)
-    setitimer(ITIMER_REAL, PATIENCE)
-    try:
-        connection = caller.connect()
-        sock = connection.path
-        client.ask_keys(connection, b"hook", caller, options)
-    except (NoAgent, OutcomeUnknown):
-        return sock, "no-agent", f'no agent for {caller.owner}: eval "$(agentkeys agent --for {caller.owner})"'
-    except AgentkeysError as fault:
-        if fault.exit_code == errors.TIMED_OUT:
-            return sock, "no-answer", f"the agent of {caller.owner} doesn't answer"
-        return sock, STATES.get(fault.exit_code, "error"), fault.message + (f": {fault.hint}" if fault.hint else "")
-    finally:
-        setitimer(ITIMER_REAL, 0)
-    return sock, "unlocked", ""
-
-
-def _late(_number: int, _frame: object) -> None:
-    raise TimeoutError  # as the socket's own time-out would
+def why_not(found: Found) -> str:
+    """What a person should know of it, or ""."""
+    if found.state == "no-agent":
+        return f'no agent for {found.owner}: eval "$(agentkeys agent --for {found.owner})"'
+    if found.fault is None:
+        return ""
+    return found.fault.message + (f": {found.fault.hint}" if found.fault.hint else "")
 
 
 def _command(name: str, *words: str) -> bytes:

@@ -46,19 +46,24 @@ class Found:
 
 def env(options: Options) -> int:
     """Print it. Raises Denied in somebody else's home."""
-    Connection.patience = PATIENCE
-    environ = dict(posix.environ)
-    marks = Loaded(environ, paths.home(environ))
-    for raw in (OWNER.encode(), SOCK.encode()):
-        if marks.is_ours(raw):
-            del posix.environ[raw]  # set by the hook, so it is no wish of the user's
+    marks = prepare()
     if options.hook:
         return _tell(options, marks)
-    dialect = DIALECTS[options.shell or client_shell(environ)]
-    wanted = references(_look(options))
+    dialect = DIALECTS[options.shell or client_shell(marks.environ)]
+    wanted = references(look(options))
     return client.write_out(
         dialect.join([dialect.export(name, text) if text else dialect.unset(name) for name, text in wanted.items()])
     )
+
+
+def prepare() -> Loaded:
+    """Have little patience with agents, and take nothing for a wish of the user's that the hook has set."""
+    Connection.patience = PATIENCE
+    marks = Loaded(dict(posix.environ), paths.home(posix.environ))
+    for raw in (OWNER.encode(), SOCK.encode()):
+        if marks.is_ours(raw):
+            del posix.environ[raw]
+    return marks
 
 
 def client_shell(environ: "dict[bytes, bytes]") -> str:
@@ -74,7 +79,7 @@ def references(found: Found) -> "dict[str, bytes]":
     return {name: paths.to_bytes(text) for name, text in texts.items()}
 
 
-def _look(options: Options) -> Found:
+def look(options: Options) -> Found:
     """Ask around. Raises Denied in somebody else's home, Unclear for an owner that only the explaining path knows."""
     caller = Caller(options)
     found = Found()
@@ -105,7 +110,7 @@ def _tell(options: Options, marks: Loaded) -> int:
     from agentkeys.client import shells
 
     calls = of_dialect(shells.dialect_of(shells.hook_of(options.hook)))
-    found = Found() if options.off else _look(options)
+    found = Found() if options.off else look(options)
     statements, said = _changes(calls, marks, found)
     if not options.off:
         statements.append(calls.watch(*found.watch))

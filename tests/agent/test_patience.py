@@ -1,7 +1,9 @@
 """Clients that owe the agent something are waited for, but not for ever, and others are served meanwhile."""
 
 import contextlib
+import os
 import resource
+import select
 import socket
 import subprocess
 import threading
@@ -196,3 +198,21 @@ def test_out_of_descriptors_it_neither_dies_nor_spins(rack: Seat) -> None:
     eventually(lambda: process.num_fds() < 20)
     assert rack.pid == process.pid
     assert rack.get("GITHUB_TOKEN", check=True).out == rack.values["GITHUB_TOKEN"]
+
+
+def test_without_a_descriptor_for_anybody_it_rests_and_comes_back(seat: Seat) -> None:
+    """No room for a single client, and nobody to send away for one: it doesn't spin, and the caller is served later."""
+    seat.get("GITHUB_TOKEN", check=True)
+    process = seat.process
+    eventually(lambda: not process.net_connections("unix")[1:])
+    limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    used = {int(name) for name in os.listdir(f"/proc/{process.pid}/fd")}
+    spent = sum(process.cpu_times()[:2])
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (min(set(range(limits[0])) - used), limits[1]))
+    with Dialogue(seat.socket) as client:
+        client.send(hello() + message(b"ping"))
+        eventually(lambda: process.status() == "sleeping" and not select.select([client.sock], [], [], 0.5)[0])
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
+        assert client.receive()[0] == b"hello"
+        assert client.receive() == [b"ok"]
+    assert sum(process.cpu_times()[:2]) - spent < 1

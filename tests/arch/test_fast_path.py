@@ -45,6 +45,18 @@ ALSO = {
     # relock finds every agent through this machine's directory, whose name is a hash.
     "relock": {VERBS, "_blake2"},
     "status": {VERBS},
+    # A project's shims lie in a directory whose name is a hash.
+    "direnv": {
+        "_blake2",
+        "agentkeys.client.shims",
+        "agentkeys.inject",
+        "agentkeys.inject.dialects",
+        "agentkeys.inject.direnv",
+        "agentkeys.inject.calls",
+        "agentkeys.inject.loaded",
+        "agentkeys.inject.shims",
+        "agentkeys.inject.surroundings",
+    },
     "completion": {"agentkeys.client.completion", "agentkeys.client.words"},
     "source": {SHELLS, *INJECT},
     "agent": {EXPORTS, SHELLS},
@@ -57,7 +69,14 @@ ALSO = {
 }
 """What each verb loads beside EXPECTED."""
 
-ASKED = {"agent": [b"ping"], "completion": [b"names"], "env": [b"hook"], "hook": [], "source": [b"exec"]}
+ASKED = {
+    "agent": [b"ping"],
+    "completion": [b"names"],
+    "direnv": [b"hook"],
+    "env": [b"hook"],
+    "hook": [],
+    "source": [b"exec"],
+}
 """What a verb asks the agent, where it isn't called by its own name."""
 
 REPLIES = {
@@ -79,6 +98,7 @@ CALLS = [
     ("hook", "zsh"),
     ("status", "--json"),
     ("completion", "words", "--", "get", ""),
+    ("direnv", "export", "--for", "human"),
     ("agent",),
     ("agent", "-s"),
     ("agent", "-c"),

@@ -25,6 +25,8 @@ def fast_verbs(place: Place, quick: bool) -> Findings:
         "get": ("get", "--for", place.owner, "API_KEY_00000"),
         "source": ("source", "--for", place.owner, "--key", "API_KEY_00000"),
         "status": ("status", "--for", place.owner),
+        "completion words": ("completion", "words", "--", "get", "--for", place.owner, "API_KEY_0000"),
+        "direnv export": ("direnv", "export", "--for", place.owner),
         "agent, re-use": ("agent", "--for", place.owner),
         "relock": ("relock", "--for", place.idle_owner),
     }

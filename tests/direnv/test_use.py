@@ -128,3 +128,13 @@ def test_the_library_is_installed_once(rack: Seat) -> None:
     elsewhere = rack.home.path / "elsewhere"
     rack.cli("direnv", "install", env={"DIRENV_CONFIG": str(elsewhere)}, check=True)
     assert (elsewhere / "lib" / "agentkeys.sh").read_bytes() == printed
+
+
+def test_the_project_is_where_it_is_said(rack: Seat) -> None:
+    """By the name in PWD, if that is a name of this directory; another's PWD is no project."""
+    link = rack.home.path / "link"
+    link.symlink_to(rack.home.path / "real")
+    (rack.home.path / "real").mkdir()
+    for pwd, project in ((link, link), ("/", link.resolve()), ("", link.resolve()), ("link", link.resolve())):
+        done = rack.cli("direnv", "export", env={"PWD": str(pwd)}, cwd=link, check=True)
+        assert f"export AGENTKEYS_PROJECT='{project}';".encode() in done.out

@@ -1,4 +1,4 @@
-"""What `setup systemd` and `setup launchd` wrote: whether it still starts something, and when."""
+"""What `setup systemd` and `setup launchd` wrote: whether it still starts something."""
 
 import os
 import plistlib
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agentkeys import paths
 from agentkeys.setup import launchd, systemd
-from agentkeys.setup.doctor.findings import Finding, note, ok, warning
+from agentkeys.setup.doctor.findings import Finding, ok, warning
 from agentkeys.setup.doctor.scene import Scene
 
 
@@ -24,9 +24,6 @@ def check_services(scene: Scene) -> Iterator[Finding]:
         ):
             if program:
                 yield _judged(owner, path, program, f"agentkeys setup {again} --for {owner}")
-        if systemd.program_of(_read(unit)) and not systemd.lingers(scene.uid):
-            what = f"the agent of {owner} runs while somebody is logged in, and not from boot on"
-            yield note("service-login", what, "loginctl enable-linger", owner)
 
 
 def _judged(owner: str, path: str, program: str, again: str) -> Finding:

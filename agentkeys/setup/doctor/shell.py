@@ -22,6 +22,7 @@ from agentkeys.core.agent import DIGEST_SIZE, MAX_DIGESTS
 from agentkeys.errors import AgentkeysError
 from agentkeys.setup.doctor.findings import Finding, note, ok, quoted, warning
 from agentkeys.setup.doctor.scene import Scene
+from agentkeys.setup.systemd import LINGER
 
 MAX_DIFF = 8 * 1024 * 1024
 """Bytes of what DIRENV_DIFF holds, unpacked: an environment can't be over 2 MiB (execve(2)), and it is there twice."""
@@ -36,8 +37,8 @@ START_UP = {
 }
 """Where shells read the line that loads a hook, by their dialect."""
 
-SYSTEMD, LINGER = "/run/systemd/system", "/var/lib/systemd/linger"
-"""Is there where systemd runs (sd_booted(3)); has a file for each user who lingers (loginctl(1))."""
+SYSTEMD = "/run/systemd/system"
+"""Is there where systemd runs: sd_booted(3)."""
 
 MAX_START_UP = 1024 * 1024
 """Bytes of such a file."""
