@@ -158,6 +158,8 @@ ARGUMENTS = {
     "exec": ["--", "true"],
     "owner": ["list"],
     "recipient": ["get"],
+    "direnv": ["export"],
+    "shim": ["--list"],
 }
 """What a verb must be given to be understood at all."""
 
