@@ -207,15 +207,14 @@ def test_a_card_comes_back(tmp_path: Path) -> None:
     assert rack.no_owner(str(tmp_path), "eve").message == "no owner eve here; there is ana, bob"
 
 
-@pytest.mark.parametrize(
-    "change", ["", "[]", "null", "5", '"x"', "{}", "{", "[" * 100_000, "\xff", '{"recipients": 5}']
-)
+@pytest.mark.parametrize("change", ["", "[]", "null", "5", '"x"', "{}", "{", "[" * 60_000, "\xff", '{"recipients": 5}'])
 def test_a_damaged_card_is_refused(change: str, tmp_path: Path) -> None:
-    """Anything that isn't one: VaultFault, and how to have it made again."""
-    write_private(Path(paths.owner_card(str(tmp_path), "ana")), change.encode("latin-1"))
+    """Anything that isn't one: VaultFault, and how to have it made again, out of the damaged one's way."""
+    card = paths.owner_card(str(tmp_path), "ana")
+    write_private(Path(card), change.encode("latin-1"))
     with pytest.raises(VaultFault, match="is damaged") as refusal:
         rack.open_rack(str(tmp_path), "ana")
-    assert refusal.value.hint.startswith("agentkeys init --for ana")
+    assert refusal.value.hint == f"mv {card} {card}.damaged && agentkeys init --for ana"
 
 
 @pytest.mark.parametrize(
