@@ -6,6 +6,7 @@ import posix
 from typing import Annotated
 
 from agentkeys import client, paths
+from agentkeys.agent.epoch import Epoch
 from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.work import home
@@ -49,6 +50,7 @@ def allow(
     differs = changes(describe(before), describe(now)) if before is not None and known else []
     if not dry_run:
         repo_file.write(root, now)
+        _rouse_hooks(root)
     if as_json:
         o.say(json.dumps({**facts(now), "state": "asked" if dry_run else "allowed", "changes": differs}, indent=1))
         return None
@@ -76,6 +78,7 @@ def deny(path: Where = "", as_json: o.Json = False) -> None:
     root = home()
     manifest = named(path, must_exist=False)
     repo_file.write(root, repo.Permission(manifest, repo.DENIED))
+    _rouse_hooks(root)
     o.say(json.dumps({"path": manifest, "state": "denied"}) if as_json else f"denied {manifest}")
 
 
@@ -169,6 +172,7 @@ def create(root: str, org: str, at: str) -> "dict[str, str]":
     now = repo_file.Closure(manifest).permission()
     if made:
         repo_file.write(root, now)
+        _rouse_hooks(root)
     return {"path": manifest, "org": now.org, "effect": "created" if made else "found"}
 
 
@@ -246,3 +250,10 @@ def narrowed(
     kept = {slug for slugs in candidates for slug in slugs}
     missing = [slugs[0] for slugs in candidates if not there & set(slugs)]
     return [row for row in rows if row["slug"] in kept], missing
+
+
+def _rouse_hooks(root: str) -> None:
+    """Have the hooks of every owner's shells look again: whether a repository is allowed is part of what they show."""
+    machine = paths.run_dir(root, "")
+    for owner in os.listdir(machine) if os.path.isdir(machine) else ():
+        Epoch(f"{machine}{owner}").begin()

@@ -8,7 +8,7 @@ and an agent that doesn't answer is not waited for.
 import posix
 
 from agentkeys import client, errors, paths
-from agentkeys.client import Caller, Options, ask_keys
+from agentkeys.client import Caller, Options, ask_keys, settle_repo
 from agentkeys.client.connection import Connection
 from agentkeys.errors import AgentkeysError, Denied, NoAgent, OutcomeUnknown, UsageFault
 from agentkeys.inject.calls import Calls, of_dialect
@@ -88,6 +88,16 @@ def look(options: Options) -> Found:
     file = paths.epoch_file(caller.root, caller.owner)
     sign = paths.epoch_sign(file)  # before the question, so that no change after it is missed
     found.watch = (paths.to_bytes(sign), b"" if sign else paths.to_bytes(file), b"")
+    manifest = "" if options.no_repo else paths.repo_manifest(caller.environ)
+    found.project = manifest.rpartition("/")[0] or manifest[:1]
+    try:
+        settle_repo(caller, options)
+    except AgentkeysError as fault:
+        found.state = "not-allowed" if fault.exit_code == errors.DENIED else "error"
+        found.fault = fault
+        return found
+    if manifest and sign and posix.stat(manifest).st_mtime_ns < posix.stat(sign).st_mtime_ns:
+        found.watch = (found.watch[0], b"", paths.to_bytes(manifest))
     try:
         connection = caller.connect()
         found.sock = connection.path
