@@ -3,21 +3,20 @@
 import json
 from typing import Annotated
 
-import typer
-
 from agentkeys import client
 from agentkeys.cli import options as o
+from agentkeys.cli import robots
+from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.work import home, owner_named, require_owner, work
 from agentkeys.core import session, wallet
 from agentkeys.errors import Absent, UsageFault
 from agentkeys.stores import slots
 from agentkeys.stores.card import read_card
 
-app = o.new_app()
-verbs = typer.Typer(rich_markup_mode=None, help="Show, move and forget the sessions of this home.")
-app.add_typer(verbs, name="session")
+app = Family()
+verbs = app.group("session", "Show, move and forget the sessions of this home.")
 
-Who = Annotated[str, typer.Argument(metavar="[SESSION]", help="A session's id, or its owner, alias or wallet.")]
+Who = Annotated[str, Argument(metavar="[SESSION]", help="A session's id, or its owner, alias or wallet.")]
 
 
 @verbs.command("list")
@@ -70,7 +69,7 @@ def show(who: Who = "", owner: o.Owner = "", as_json: o.Json = False) -> None:
 def move(
     who: Who = "",
     owner: o.Owner = "",
-    to: Annotated[str, typer.Option("--to", metavar="PLACE", help="keychain or file.")] = "",
+    to: Annotated[str, Option("--to", metavar="PLACE", help="keychain or file.")] = "",
 ) -> None:
     """Keep a session in the other place from now on: the keychain, or a file. Its old copy goes.
 
@@ -81,6 +80,7 @@ def move(
         raise UsageFault("--to is keychain or file", "agentkeys session move seaturtle --to keychain")
     root = home()
     answer = work("session-move", [("home", root), ("session", _named(root, who, owner)), ("to", to)])
+    robots.tell_agents(root, slots.owner_of(root, answer.text("session")))
     done = "moved" if answer.text("effect") == "moved" else "already there, nothing changed:"
     o.say(f"{done} session {answer.text('session')}, {slots.where(to)}")
     if answer.text("left-behind"):
@@ -92,7 +92,7 @@ def clear(
     who: Who = "",
     owner: o.Owner = "",
     leave: Annotated[
-        bool, typer.Option("--leave", help="Also where its keychain can't be reached; what is in it counts no more.")
+        bool, Option("--leave", help="Also where its keychain can't be reached; what is in it counts no more.")
     ] = False,
 ) -> None:
     """Forget one session. No key is lost, and no other session is touched: `init` makes another one.
@@ -106,10 +106,11 @@ def clear(
     fields: list[tuple[str, bytes | str]] = [("home", root), ("session", _named(root, who, owner))]
     answer = work("session-clear", [*fields, ("leave", "1" if leave else "")])
     session_id = answer.text("session")
+    name = slots.owner_of(root, session_id)
+    robots.tell_agents(root, name)
     if answer.text("effect") == "absent":
         o.say(f"there was no session {session_id}")
         return
-    name = slots.owner_of(root, session_id)
     again = f"; to make another: agentkeys init --for {name}" if name else ""
     o.say(f"cleared session {session_id}{again}")
     if answer.text("left-behind"):

@@ -67,7 +67,7 @@ class Session:
         self.grant = grant
         """The id of what the master allowed; empty for one that its owner issued to itself."""
         self.serial = serial
-        """Counts the writes of this slot, so that an older copy is known as one."""
+        """Rises with each write of this slot, so that an older copy is known as one."""
 
     def __repr__(self) -> str:
         return "Session(…)"
@@ -86,8 +86,8 @@ class Session:
         return (json.dumps(members, indent=1) + "\n").encode("ascii")
 
     def half_over(self, now: int) -> bool:
-        """Whether a self-issued one should be renewed."""
-        return not self.grant and now >= self.issued + (self.expires - self.issued) // 2
+        """Whether it should be renewed."""
+        return is_half_over(self.issued, self.expires, self.grant, now)
 
 
 def from_bytes(data: bytes) -> Session:
@@ -123,6 +123,11 @@ def _time(value: object) -> int:
     if type(value) is not int or not 0 <= value < 1 << 53:
         raise Damaged
     return value
+
+
+def is_half_over(issued: int, expires: int, grant: str, now: int) -> bool:
+    """Whether half of a self-issued session's time has passed; one that was granted is its master's to renew."""
+    return not grant and now >= issued + (expires - issued) // 2
 
 
 def id_of(owner: str, address: str) -> str:

@@ -79,6 +79,7 @@ class SessionStore(SessionFinder):
         with self.changing(session_id):
             slot = self.require(self.find(session_id), session_id)
             if slot.place == place:
+                self._drop_other(slot)  # what a move that was killed has left
                 return slot
             if self.only and self.only != place:
                 raise UsageFault(
@@ -195,21 +196,22 @@ class SessionStore(SessionFinder):
 
     def _put(self, saved: Session, slot: Slot, place: str, why: str) -> Slot:
         """Write the session, then its slot, then see to the other copy. Raises VaultFault, and what a keychain does."""
-        saved.serial = slot.serial + 1
+        saved.serial = max(slot.serial + 1, self.now)  # so that it rises across a clear as well
         was_in_keychain = slot.place == KEYCHAIN or slot.left_behind
         (self.keychain if place == KEYCHAIN else self.files).write(slot.id, saved.to_bytes())
         slot.place, slot.why = place, why
         slot.left_behind = place == FILE and was_in_keychain
         slot.describe(saved)
         write_slot(self.root, slot)
-        if place == KEYCHAIN:
-            self.files.remove(slot.id)
-        elif slot.left_behind:
-            self._forget_left_behind(slot)
+        self._drop_other(slot)
         return slot
 
-    def _forget_left_behind(self, slot: Slot) -> None:
-        """Remove the keychain's older copy, where that can be; it counts for nothing in any case."""
+    def _drop_other(self, slot: Slot) -> None:
+        """Remove the copy in the other place, where that can be; it counts for nothing in any case."""
+        if slot.place == KEYCHAIN:
+            self.files.remove(slot.id)
+        if slot.place == KEYCHAIN or not slot.left_behind:
+            return
         try:
             self._remove_entry(slot)
         except AgentkeysError:

@@ -1,6 +1,6 @@
 """The index of sessions: `<session id>/slot.json`, the public facts of each, because no keychain can be listed.
 
-A slot says where its session rests and how often it was written, so that of two copies the older never wins. It holds
+A slot says where its session rests and which write was the last, so that of two copies the older never wins. It holds
 no token. It is written after the session itself, and that is the moment at which a save counts.
 """
 
@@ -49,6 +49,10 @@ class Slot:
         """Take over what everybody may know of the session that is kept."""
         self.wallet = kept.wallet or self.wallet
         self.serial, self.issued, self.expires, self.grant = kept.serial, kept.issued, kept.expires, kept.grant
+
+    def half_over(self, now: int) -> bool:
+        """Whether its session should be renewed."""
+        return session.is_half_over(self.issued, self.expires, self.grant, now)
 
     def to_bytes(self) -> bytes:
         """Its JSON."""

@@ -21,6 +21,6 @@ def standin() -> StandIn:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A persistent root with nothing in it."""
-    path = tmp_path / "home"
+    path = tmp_path / "root"
     path.mkdir(mode=0o700)
     return path

@@ -318,13 +318,20 @@ def test_an_older_entry_put_back_is_refused(root: Path, standin: StandIn) -> Non
         store = store_of(root, standin, only)
         store.save_session(session(), MASTER)
         path = root / MASTER / "session.json"
-        old = dict(standin.entries), path.read_bytes() if only == "file" else b""
+        old = {**standin.entries}, path.read_bytes() if only == "file" else b""
         store.save_session(session(), MASTER)
-        standin.entries = old[0]
+        standin.entries = {**old[0]}
         if only == "file":
             path.write_bytes(old[1])
         assert "older" in refused(store, MASTER, VaultFault)
         store.clear_session(MASTER)
+        later = store_of(root, standin, only, NOW + 60)
+        later.save_session(session(), MASTER)  # cleared in between, the older one is known as older still
+        standin.entries = old[0]
+        if only == "file":
+            path.write_bytes(old[1])
+        assert "older" in refused(later, MASTER, VaultFault)
+        later.clear_session(MASTER)
 
 
 def test_a_write_that_timed_out_is_read_back(root: Path, standin: StandIn) -> None:
@@ -387,7 +394,7 @@ def test_another_homes_entry_is_left_alone(root: Path, tmp_path: Path, standin: 
     """Two homes share a keychain, and an id: the second one's session goes to a file, and says why."""
     first = session(A)
     store_of(root, standin).save_session(first, MASTER)
-    other = tmp_path / "other"
+    other = tmp_path / "other-root"
     other.mkdir(mode=0o700)
     second = session(B)
     slot = store_of(other, standin).save_session(second, MASTER)
