@@ -74,8 +74,8 @@ class Options:
         self.own_session = None
         """What `status` says of the owner's session."""
         if "--session-id" in given:
-            named = [given.get(f"--session-{name}", "") for name in ("id", "place", "grant", "left")]
-            self.own_session = own_session.read(*named, up=0)
+            known, place, grant, left = [given[f"--session-{name}"] for name in ("id", "place", "grant", "left")]
+            self.own_session = own_session.read(known, place, grant, left, 0)
         self.debug = "--debug" in given
         self.handed_over = "--handed-over" in given
         """Whether descriptor HANDED_OVER listens on the socket already."""

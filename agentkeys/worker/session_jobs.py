@@ -107,7 +107,8 @@ def _only_robot(store: SessionStore) -> str:
     """The id of the only robot's session. One that is gone doesn't count; one that is locked does: nobody guesses."""
     slots = [slot for slot in store.list_sessions() if slot.id != session.MASTER]
     owned = [(owner_of(store.root, slot.id), slot, store.state_of(slot)[0]) for slot in slots]
-    live = sorted([row for row in owned if row[0] and row[2] != session.GONE], key=lambda row: row[0])
+    owned.sort(key=lambda row: row[0])
+    live = [row for row in owned if row[0] and row[2] != session.GONE]
     if len(live) == 1:
         return live[0][1].id
     if live:

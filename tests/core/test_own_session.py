@@ -13,7 +13,7 @@ FIELDS = {"id": "daemon-0x" + "a" * 40, "place": "keychain", "grant": "", "left"
 
 def test_it_is_shown_as_it_was_told() -> None:
     """None before; then id, place, state, grant, and the seconds that are left, which pass; then none again."""
-    kept = own_session.read(*FIELDS.values(), up=10)
+    kept = own_session.read(FIELDS["id"], "keychain", "", "90", 10)
     assert json.loads(own_session.as_json(kept, 40)) == {
         "id": FIELDS["id"],
         "place": "keychain",
@@ -48,4 +48,4 @@ def test_an_agent_takes_all_four_or_none() -> None:
 def test_what_cant_be_is_refused(field: "tuple[str, str]") -> None:
     """A place that isn't one, a time that isn't one, and texts without end."""
     with pytest.raises(UsageFault):
-        own_session.read(*{**FIELDS, **dict([field])}.values(), up=0)
+        own_session.read(*{**FIELDS, **dict([field])}.values(), 0)

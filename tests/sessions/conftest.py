@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.seat import template
-from tests.owners.conftest import bus, human, wallet
+from tests.owners.conftest import bus, wallet
+from tests.sessions.population import populate, towns
 from tests.sessions.standin import StandIn
 from tests.stores.conftest import program
 
-__all__ = ["bus", "human", "program", "template", "wallet"]
+__all__ = ["bus", "populate", "program", "towns", "wallet"]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.agent.seat import Seat
 from tests.owners.bus import Bus, mute
-from tests.sessions.test_verbs import rows
+from tests.sessions.population import rows
 from tests.support.homes import Home
 from tests.support.runner import Runner
 
@@ -19,10 +18,10 @@ FILES = {"AGENTKEYS_SESSION_STORE": "file"}
 
 
 @pytest.fixture
-def robot(wallet: Bus, cli: Runner) -> Iterator["dict[str, Any]"]:
+def robot(wallet: Bus, cli: Runner) -> "dict[str, Any]":
     """Owner seaturtle, whose identity is in a file and whose session is in the keychain; its row."""
     cli("init", "--for", "seaturtle", "--via", "file", check=True)
-    yield rows(cli)["seaturtle"]
+    return dict(rows(cli)["seaturtle"])
 
 
 def entry(wallet: Bus, session_id: str) -> bytes:
@@ -31,7 +30,7 @@ def entry(wallet: Bus, session_id: str) -> bytes:
 
 
 def test_a_session_is_an_entry_by_wallet(wallet: Bus, robot: "dict[str, Any]", home: Home, cli: Runner) -> None:
-    """service=agentkeys, account=daemon-<wallet>; no file holds it, the index lists it, and a robot's start finds it."""
+    """service=agentkeys, account=daemon-<wallet>; no file holds it, the index lists it, a robot's start finds it."""
     assert (robot["place"], robot["path"], robot["state"]) == ("keychain", None, "ready")
     assert robot["id"] == "daemon-" + robot["wallet"].lower()
     assert robot["wallet"].lower().encode() in entry(wallet, robot["id"])
@@ -43,13 +42,13 @@ def test_a_session_is_an_entry_by_wallet(wallet: Bus, robot: "dict[str, Any]", h
 def test_a_locked_keychain_is_exit_4_and_nothing_is_made(
     wallet: Bus, robot: "dict[str, Any]", home: Home, cli: Runner
 ) -> None:
-    """A robot's start, show, move, clear and doctor say locked; `init` makes no second one; unlocked, all is as before."""
+    """A robot's start, move, clear, list and doctor say so; `init` makes no second one; unlocked, all is as before."""
     before = entry(wallet, robot["id"])
     wallet.lock()
     files = sorted(str(path) for path in home.root.rglob("*") if path.suffix != ".lock")
-    for args in (["agent", "--robot"], ["session", "move", "seaturtle", "--to", "file"], ["session", "clear", "seaturtle"]):
-        done = cli(*args)
-        assert (done.code, b"locked" in done.err) == (4, True), args
+    for verb in ("agent --robot", "session move seaturtle --to file", "session clear seaturtle"):
+        done = cli(*verb.split())
+        assert (done.code, b"locked" in done.err) == (4, True), verb
         assert robot["id"].encode() in done.err
     assert rows(cli)["seaturtle"]["state"] == "locked"
     assert cli("session", "doctor").code == 2
@@ -73,7 +72,7 @@ def test_a_locked_robot_counts_among_several(wallet: Bus, robot: "dict[str, Any]
 
 
 def test_a_frozen_keychain_is_given_up(wallet: Bus, robot: "dict[str, Any]", home: Home, cli: Runner) -> None:
-    """Its process stands still: exit 124 naming the session, nothing written in a file; then it goes on, and all works."""
+    """Its process stands still: exit 124 naming the session, nothing in a file; then it goes on, and all works."""
     os.kill(wallet.keyring_pid, signal.SIGSTOP)
     try:
         done = cli("agent", "--robot", "--for", "seaturtle")
@@ -126,7 +125,7 @@ def test_an_entry_of_before_is_refused(wallet: Bus, robot: "dict[str, Any]", cli
 
 
 def test_why_is_it_in_a_file_and_not_in_the_keychain(wallet: Bus, cli: Runner) -> None:
-    """It was locked when the session was made: doctor says so, and that there is one now; its command moves it there."""
+    """It was locked when the session was made: doctor says so, and its command moves the session there."""
     wallet.lock()
     cli("init", "--for", "robot3", check=True)
     wallet.unlock()

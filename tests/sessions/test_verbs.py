@@ -1,33 +1,21 @@
 """init, session and owner remove at the command line, without a keychain: what a person sees and what is there then."""
 
-import json
-from pathlib import Path
+import shutil
 from typing import Any
 
 import pytest
 
 from tests.agent.seat import Seat
+from tests.sessions.population import Populate, rows, tokens
 from tests.stores.racks import ssh_key
 from tests.support.homes import Home
 from tests.support.runner import Runner
 
 
-def rows(cli: Runner) -> "dict[str, Any]":
-    """What `session list` says, by owner."""
-    return {row["owner"]: row for row in cli("session", "list", "--json", check=True).json()}
-
-
-def tokens(root: Path) -> "list[str]":
-    """Every token that lies in a file."""
-    return [json.loads(path.read_bytes())["token"] for path in root.glob("*/session.json")]
-
-
 @pytest.fixture
-def pair(cli: Runner) -> "dict[str, Any]":
+def pair(populate: Populate) -> "dict[str, Any]":
     """Owners human and seaturtle, and their sessions."""
-    cli("init", check=True)
-    cli("init", "--for", "seaturtle", check=True)
-    return rows(cli)
+    return populate("human", "seaturtle")
 
 
 def test_init_issues_a_session_once(cli: Runner, home: Home, pair: "dict[str, Any]") -> None:
@@ -102,10 +90,11 @@ def test_owner_remove_clears_the_session(cli: Runner, home: Home, pair: "dict[st
     assert not (home.root / pair["seaturtle"]["id"]).exists()
 
 
-def test_before_the_wallet_is_known_there_is_no_session(cli: Runner, home: Home) -> None:
+def test_before_the_wallet_is_known_there_is_no_session(cli: Runner, home: Home, program: Runner) -> None:
     """A rack that waits for its private key has none: no directory, and `session show` says so."""
-    public = ssh_key(home.path)
-    public.with_suffix("").rename(home.path / "elsewhere")
+    private = ssh_key(program, home.path / "id", "-t", "ed25519")
+    private.rename(home.path / "elsewhere")
+    public = home.path / "id.pub"
     made = cli("init", "--for", "later", "--via", "ssh", "--pubkey", public, "--json", check=True).json()
     assert (made["effect"], made["wallet"], made["session"]) == ("unclaimed", "", "")
     assert [path.name for path in home.root.iterdir() if path.name.startswith(("daemon-", "master"))] == []
@@ -150,12 +139,11 @@ def test_list_without_a_home_makes_none(cli: Runner, home: Home) -> None:
     assert not home.root.exists()
 
 
-def test_an_owner_of_before_gets_one_by_init(cli: Runner, home: Home, template: object) -> None:
+def test_an_owner_of_before_gets_one_by_init(cli: Runner, home: Home, populate: Populate) -> None:
     """Made before there were sessions: everything works without, and the next `init` issues one."""
-    seat = Seat(home, cli, {})
-    cli("init", check=True)
-    cli("session", "clear", "human", check=True)
-    seat.start()
+    populate("human")
+    shutil.rmtree(home.root / "master")
+    Seat(home, cli, {}).start()
     assert cli("session", "list", "--json", check=True).json() == []
     cli("init", check=True)
     assert list(rows(cli)) == ["human"]
