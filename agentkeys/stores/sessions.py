@@ -98,6 +98,7 @@ class SessionStore(SessionFinder):
         that raises Locked, TimedOut or VaultFault, and changes nothing.
         """
         if self.slot(session_id) is None:
+            remove_slot(self.root, session_id)  # a directory that a clear which was killed has left
             return False
         with self.changing(session_id):
             slot = self.find(session_id)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from agentkeys.core import session
-from agentkeys.errors import AgentkeysError
+from agentkeys.errors import MALFUNCTION, AgentkeysError
 from agentkeys.setup.doctor.findings import Finding, error, note, ok, quoted, warning
 from agentkeys.setup.doctor.scene import Scene
 from agentkeys.stores.slots import FILE, slot_ids, where
@@ -33,7 +33,8 @@ def check_sessions(scene: Scene) -> Iterator[Finding]:
     try:
         found = json.loads(scene.work("session-look", fields, min(LOOK, scene.left))["found"])
     except AgentkeysError as fault:
-        yield error("session-index", fault.message, fault.hint)
+        if fault.exit_code != MALFUNCTION:  # a worker that doesn't run is the keychain's and the racks' finding
+            yield error("session-index", fault.message, fault.hint)
         return
     rows = [row for row in found["sessions"] if row["owner"] in scene.owners or not row["owner"]]
     for row in rows:
