@@ -141,6 +141,26 @@ def next_identity(root: str, owner: str) -> str:
     return f"{root}/identity/{owner}.next"
 
 
+def slot(root: str, session_id: str) -> str:
+    """The public facts of a session, which say where it rests; `session_id` is checked."""
+    return f"{root}/{session_id}/slot.json"
+
+
+def session_file(root: str, session_id: str) -> str:
+    """A session that rests in a file."""
+    return f"{root}/{session_id}/session.json"
+
+
+def session_lock(root: str, session_id: str) -> str:
+    """The lock that every writer of a session holds; no owner's name has a dot."""
+    return f"{root}/lock/session.{session_id}.lock"
+
+
+def legacy_session(root: str) -> str:
+    """The one session of programs that knew only one to a machine; it is moved into its slot."""
+    return f"{root}/session"
+
+
 def vault_dir(root: str, owner: str) -> str:
     """Where the vaults that rest on this disk keep an owner's values."""
     return f"{root}/vault/{owner}"

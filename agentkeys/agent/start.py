@@ -27,7 +27,7 @@ from agentkeys.agent.poller import now_ms
 from agentkeys.agent.server import Server
 from agentkeys.agent.settings import Settings
 from agentkeys.agent.unlocker import Unlocker
-from agentkeys.core import refs, secret, status
+from agentkeys.core import own_session, refs, secret, status
 from agentkeys.core.state import AgentState
 from agentkeys.errors import INTERRUPTED, MALFUNCTION, AgentkeysError, UsageFault
 from agentkeys.stores import config
@@ -36,6 +36,7 @@ from agentkeys.stores.audit_log import AuditLog
 OPTIONS = (
     "--for", "--home", "--socket", "--lock", "--session", "--wallet", "--config", "--private", "--watch", "--say",
     "--otherwise", "--note", "--debug", "--longest", "--idle", "--handed-over", "--auto-unlock", "--notify",
+    "--session-id", "--session-place", "--session-grant", "--session-left",
 )  # fmt: skip
 
 LEAVE_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -70,6 +71,11 @@ class Options:
         """`at` when the user named the socket's path, `own` when we chose a new one, empty when we are discoverable."""
         self.watch = int(given.get("--watch", "0"))
         """The pid of the command whose end is ours, or 0."""
+        self.own_session = None
+        """What `status` says of the owner's session."""
+        if "--session-id" in given:
+            known, place, grant, left = [given[f"--session-{name}"] for name in ("id", "place", "grant", "left")]
+            self.own_session = own_session.read(known, place, grant, left, 0)
         self.debug = "--debug" in given
         self.handed_over = "--handed-over" in given
         """Whether descriptor HANDED_OVER listens on the socket already."""
@@ -192,6 +198,7 @@ def _prepare(
         hardening.is_dumpable(),
         paths.home_id(options.home),
     )
+    facts.own_session = options.own_session
     _keep_in_memory(facts)
     state = AgentState(options.owner, facts, now_ms(), found.allow_names)
     state.longest, state.idle, state.inject = found.longest, found.idle, found.inject

@@ -8,7 +8,7 @@ import posix
 from typing import NoReturn
 
 from agentkeys import client, paths
-from agentkeys.cli import activation, shells, start
+from agentkeys.cli import activation, robots, shells, start
 from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
 from agentkeys.client.command import DEFAULT_PATH, become, drop_coercion, find_program
 from agentkeys.client.connection import Connection
@@ -29,6 +29,8 @@ class AgentOptions:
         """The text after --for, or "" for the default."""
         self.everyone = False
         """Whether every owner is meant."""
+        self.robot = False
+        """Whether, without a name, the only robot that has a session is meant."""
         self.kill = False
         self.reload = False
         self.foreground = False
@@ -50,6 +52,7 @@ class AgentOptions:
 
 _FLAGS = {
     "--all": "everyone",
+    "--robot": "robot",
     "-k": "kill",
     "-D": "foreground",
     "-d": "debug",
@@ -109,8 +112,7 @@ def run(options: AgentOptions) -> int:
         from agentkeys.cli import fleet_start  # threads, which no single start needs
 
         return fleet_start.start_all(options, root)
-    owner = owner_named(root, options.owner)
-    require_owner(root, owner)
+    owner = _owner(options, root)
     if options.kill:
         return _kill(root, owner, options)
     if options.reload:
@@ -136,6 +138,15 @@ def run(options: AgentOptions) -> int:
     return client.write_out(_told(options, path, pid, owner))
 
 
+def _owner(options: AgentOptions, root: str) -> str:
+    """Whose agent it is to be. Raises UsageFault, and for a robot why its session can't be had."""
+    if options.robot:
+        return robots.resumed(root, options.owner)
+    owner = owner_named(root, options.owner)
+    require_owner(root, owner)
+    return owner
+
+
 def _check(options: AgentOptions) -> None:
     """Refuse flags that contradict each other. Raises UsageFault."""
     serving = options.foreground or options.debug
@@ -145,6 +156,7 @@ def _check(options: AgentOptions) -> None:
         or options.auto_unlock
         or bool(options.life)
         or options.print_socket
+        or options.robot
         or options.command is not None
     )
     starting = starting or options.login is not None

@@ -28,6 +28,7 @@ FAMILIES = {
     "owner": "owners",
     "recipient": "owners",
     "restore": "owners",
+    "session": "sessions",
     "setup": "operator",
     "doctor": "doctor",
     "completion": "completion",
@@ -69,6 +70,7 @@ owners
   owner      list, show, alias and remove owners
   recipient  who else can restore the rack: set, get, del
   restore    open the rack with a backup identity, or an older copy of it
+  session    where each owner's session is kept, and why: list, show, move, clear, doctor
 
 shells
   direnv     for .envrc files, which can then say `use agentkeys`:  agentkeys direnv install

@@ -34,11 +34,16 @@ def doctor(owner: o.Owner = "", as_json: o.Json = False) -> int:
     agentkeys doctor
     agentkeys doctor --for seaturtle --json
     """
+    return report(owner, as_json)
+
+
+def report(owner: str, as_json: bool, only: str = "") -> int:
+    """Print what all checks find, or those `only` of one name; the exit code. Raises UsageFault for no such owner."""
     scene = Scene(posix.environ, _look, _started_as())
     if scene.is_ours:
         scene.there = owners(scene.root)
     scene.owners = [_owner(scene, owner)] if owner else scene.there
-    findings = examine(scene)
+    findings = examine(scene, only)
     if as_json:
         o.say(json.dumps(_as_json(scene, owner, findings), indent=1))
     else:

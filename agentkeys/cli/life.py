@@ -22,6 +22,9 @@ def agent(
         list[str] | None, Argument(metavar="[-- COMMAND…]", help="What the agent lives for; needs the --.")
     ] = None,
     owner: o.Owner = "",
+    robot: Annotated[
+        bool, Option("--robot", help="Resume the only robot that has a session here; none or several: an error.")
+    ] = False,
     sh: Annotated[bool, Option("-s", help="Print for sh: --shell sh.")] = False,
     csh: Annotated[bool, Option("-c", help="Print for csh: --shell csh.")] = False,
     shell: o.Shell = "",
@@ -60,7 +63,8 @@ def agent(
     if command and "--" not in sys.argv:
         raise errors.UsageFault("a command stands behind --", "agentkeys agent -- make deploy")
     options = agent_command.AgentOptions()
-    options.owner, options.everyone, options.kill, options.reload = owner, everyone, kill, reload
+    options.owner, options.robot, options.everyone = owner, robot, everyone
+    options.kill, options.reload = kill, reload
     options.foreground, options.debug, options.path = foreground, debug, path
     options.print_socket, options.unlock, options.login = print_socket, unlock, login_session
     options.auto_unlock, options.life = auto_unlock, life

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from agentkeys import client, paths
 from agentkeys.cli import options as o
-from agentkeys.cli import unlocked
+from agentkeys.cli import robots, unlocked
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import read_value
 from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
@@ -57,6 +57,7 @@ def init(
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", name), ("via", via), ("pubkey", pubkey)]
     path = os.path.abspath(os.path.expanduser(identity)) if identity else ""
     answer = work("init", [*fields, ("identity-file", path)])
+    robots.tell_agents(root, name)
     facts = {field: value.decode("utf-8", "surrogateescape") for field, value in answer.rows if field != "note"}
     for note in answer.texts("note"):
         client.note(note)

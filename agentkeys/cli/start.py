@@ -11,6 +11,7 @@ import time
 from typing import NoReturn
 
 from agentkeys import client, paths, procs
+from agentkeys.cli import robots
 from agentkeys.client.connection import Connection, discover
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault
 from agentkeys.stores import atomic
@@ -198,6 +199,7 @@ def _arguments(site: Site) -> "list[str]":
     arguments += ["--session", str(site.session), "--wallet", _wallet(site.root, site.owner)]
     arguments += ["--config", paths.config_file(posix.environ)]
     arguments += ["--longest", str(site.longest), "--idle", str(site.idle)]
+    arguments += robots.start_arguments(site.root, site.owner)
     arguments += ["--handed-over", "yes"] if site.handed_over else []
     return [*arguments, "--private", site.private] if site.private else arguments
 

@@ -9,7 +9,7 @@ Rule 4: a refused request leaves its connection usable and changes nothing.
 
 from _blake2 import blake2b
 
-from agentkeys.core import asked, refs, status, unlocking
+from agentkeys.core import asked, own_session, refs, status, unlocking
 from agentkeys.core.effects import Audit, Close, Effect, NewEpoch, ReadConfig, Reply, Stop, Unlock, Wipe
 from agentkeys.core.events import (
     AuditDurable,
@@ -330,6 +330,11 @@ def _forget(state: AgentState, event: Request, now: int) -> "list[Effect]":
     return [Wipe(gone), NewEpoch(), *set_timer(state), Reply(event.conn, [b"ok"])]
 
 
+def _session(state: AgentState, event: Request, now: int) -> "list[Effect]":
+    state.facts.own_session = own_session.from_request(event.pairs, max(0, now - state.started) // 1000)
+    return [Reply(event.conn, [b"ok"])]
+
+
 def _ping(state: AgentState, event: Request, now: int) -> "list[Effect]":
     return [Reply(event.conn, [b"ok", *[part for pair in event.pairs for part in (pair[0], bytes(pair[1]))]])]
 
@@ -403,8 +408,8 @@ def _stop(state: AgentState, event: Request, now: int) -> "list[Effect]":
     return [Wipe(forget_everything(state)), Reply(event.conn, [b"ok"]), Stop()]
 
 
-TAKING_AWAY = frozenset((b"ping", b"query", b"relock", b"replace", b"forget", b"reload"))
-"""What a `set`, `del` or `relock` in another login session must reach us with: it can't take a value out."""
+TAKING_AWAY = frozenset((b"ping", b"query", b"relock", b"replace", b"forget", b"session", b"reload"))
+"""What a `set`, `del`, `relock` or `session` in another login session must reach us with: none takes a value out."""
 
 _CONFIGURED = frozenset((b"unlock", b"reload"))
 """The verbs that go by the operator's config as it is then: it is read first, and they are refused if it can't be."""
@@ -430,6 +435,7 @@ _HANDLERS = {
     b"unlock-commit": unlocking.commit,
     b"replace": _replace,
     b"forget": _forget,
+    b"session": _session,
     b"reload": _reload,
     b"lock": _lock,
     b"open": _open,

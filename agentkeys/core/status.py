@@ -5,6 +5,7 @@ Names and times only. JSON keys are an interface: they are added to, never renam
 
 from _json import encode_basestring_ascii as quote
 
+from agentkeys.core import own_session
 from agentkeys.core.refs import show_duration
 
 
@@ -62,7 +63,9 @@ class Use:
 class AgentFacts:
     """What the driver knows about its own process."""
 
-    __slots__ = ("dumpable", "home_id", "memory_locked", "pid", "session", "socket", "version", "wallet")
+    __slots__ = (
+        "dumpable", "home_id", "memory_locked", "own_session", "pid", "session", "socket", "version", "wallet",
+    )  # fmt: skip
 
     def __init__(
         self, pid: int, socket: str, wallet: str, version: str, session: str, dumpable: bool, home_id: str = ""
@@ -80,6 +83,8 @@ class AgentFacts:
         """Which persistent root it serves, as its hello says."""
         self.memory_locked = True
         """Whether all buffers with values are kept out of swap."""
+        self.own_session: own_session.OwnSession | None = None
+        """The owner's own, or None where there is none; `session` is the login's."""
 
 
 class Report:
@@ -123,7 +128,8 @@ def as_json(report: Report) -> bytes:
         f'"auto_unlock_fault":{quote(limits.fault)},"locked":{_json_bool(limits.locked)},'
         f'"given":{use.given},"last_given_seconds_ago":{unused},"denied":{use.denied},'
         f'"unlocked":{_json_bool(report.unlocked)},"memory_protected":{_json_bool(not facts.dumpable)},'
-        f'"memory_locked":{_json_bool(facts.memory_locked)},"keys":[{rows}]}}\n'
+        f'"memory_locked":{_json_bool(facts.memory_locked)},'
+        f'"session":{own_session.as_json(facts.own_session, report.up)},"keys":[{rows}]}}\n'
     ).encode("ascii")
 
 
@@ -158,6 +164,8 @@ def as_text(report: Report) -> bytes:
         lines.append(f"used     {_times(use.given)}, last {show_duration(report.unused)} ago")
     if use.denied:
         lines.append(f"denied   {_times(use.denied)}")
+    if facts.own_session is not None:
+        lines.insert(1, f"session  {own_session.as_text(facts.own_session, report.owner, report.up)}")
     if limits.idle:
         lines.append(f"idle     forgets all after {show_duration(limits.idle)} without a use")
     if limits.renewal is not None:

@@ -54,6 +54,8 @@ class Making:
         """Whether a new identity may be made: not beside a rack that it couldn't open."""
         self.opened: OpenIdentity | None = None
         """What make() made or found, so that nobody is asked for it again."""
+        self.fallback = ""
+        """Why the keychain couldn't be asked; "" where it was, or wasn't to be."""
         self.notes: list[str] = []
         """What the person should know of how it went."""
 
@@ -173,7 +175,7 @@ def _usual_via(making: Making) -> str:
             return "keychain"
         why = f"the keychain is {state}"
     except (TimedOut, VaultFault) as fault:
-        why = fault.message
+        why = making.fallback = fault.message
     if making.store == "keychain":
         raise VaultFault(f"{why}, and AGENTKEYS_SESSION_STORE=keychain allows no file", "agentkeys init --via file")
     if not why.endswith("absent"):

@@ -55,6 +55,10 @@ def deadline(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+class Dropped(VaultFault):
+    """The keychain took a write and didn't keep it."""
+
+
 class Probe:
     """What a keychain looks like from outside."""
 
@@ -118,7 +122,7 @@ def open_keychain() -> Keychain:
 def read_back(keychain: Keychain, account: str, value: bytes) -> None:
     """Raise VaultFault unless the slot holds `value` now: some backends accept a write and drop it."""
     if keychain.read(account) != value:
-        raise VaultFault("the keychain took the value and didn't keep it", "agentkeys init --via file")
+        raise Dropped("the keychain took the value and didn't keep it", "agentkeys init --via file")
 
 
 def locked(account: str) -> AgentkeysError:

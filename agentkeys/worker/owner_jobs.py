@@ -45,10 +45,12 @@ def init(job: Job) -> Rows:
             raise UsageFault(f"{owner} was made via {card.via}", f"agentkeys owner show {owner}")
         effect, keys = _make_rack(root, card, making)
         publish(root, card)
+        kept = _open_session(root, card, making)
     return [
         ("owner", owner),
         ("effect", effect),
         ("wallet", card.wallet),
+        ("session", kept),
         ("via", card.via),
         ("recipient", card.recipients[0]),
         ("manifest", paths.manifest(root, owner)),
@@ -76,6 +78,22 @@ def _make_rack(root: str, card: Card, making: identities.Making) -> "tuple[str, 
         rack.commit(manifest)
     card.wallet = manifest.wallet
     return effect, len(manifest.keys)
+
+
+def _open_session(root: str, card: Card, making: identities.Making) -> str:
+    """Where the owner's session is kept, made if need be; "" where there is none, which its notes explain.
+
+    A rack that waits for its private key has no wallet yet, and without a wallet there is no session.
+    """
+    if not card.wallet:
+        return ""
+    from agentkeys.worker import session_jobs
+
+    try:
+        return session_jobs.ensure(root, making.store, card, making.fallback).place
+    except AgentkeysError as fault:
+        making.notes.append(f"no session was made: {fault.message}; agentkeys session doctor")
+        return ""
 
 
 def resolve(job: Job) -> Rows:
@@ -139,6 +157,7 @@ def remove(job: Job) -> Rows:
         place = Place(owner, paths.vault_dir(root, owner), b"", lambda data: data, lambda data, _what: data)
         vaults = [open_vault(name, place) for name in vault_names()]  # one that can't be loaded is said now
         _require_open_keychain(root, card)
+        _clear_session(root, card, job.text("store", ""))
         _stop_agents(root, owner)
         sweep(root, owner)
         atomic.remove_file(paths.manifest(root, owner))
@@ -169,6 +188,14 @@ def _remove_tree(directory: str) -> None:
         pass
     except OSError as error:
         raise VaultFault(f"{directory} can't be removed: {error.strerror}", f"rm -r {directory}") from None
+
+
+def _clear_session(root: str, card: Card, store: str) -> None:
+    """Its session goes first: that can be made again, if the removal ends here. Raises where it is out of reach."""
+    if card.wallet:
+        from agentkeys.worker import session_jobs
+
+        session_jobs.forget(root, store, card)
 
 
 def _require_open_keychain(root: str, card: Card) -> None:

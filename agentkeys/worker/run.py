@@ -86,6 +86,10 @@ def _work(message: bytes) -> bytes:
         from agentkeys.worker import unlock_job
 
         return jobs.encode("ok", unlock_job.unlock(job))
+    if job.name.startswith("session-"):
+        from agentkeys.worker import session_jobs
+
+        return jobs.encode("ok", session_jobs.JOBS[job.name](job))
     if job.name in ("probe", "inspect"):
         from agentkeys.worker import probe_jobs
 

@@ -15,7 +15,7 @@ def test_each_verb_explains_itself(verb: list[str], option: str, home: Home, cli
     """Without owner, agent or terminal; on stdout, exit 0, and nothing is made or asked."""
     done = cli(*verb, option, check=True)
     assert done.out.lower().startswith(b"usage: agentkeys " + verb[0].encode())
-    without = ("allow", "completion", "deny", "direnv", "hook", "owner", "recipient", "setup")
+    without = ("allow", "completion", "deny", "direnv", "hook", "owner", "recipient", "session", "setup")
     assert b"--for" in done.out or verb[0] in without
     assert done.err == b""
     assert not home.root.exists()

@@ -25,7 +25,7 @@ OTHER_SESSION = Peer(PEER.uid, PEER.pid, "a process of another login session")
 
 VERBS = (
     "ping", "query", "get", "exec", "hook", "status", "names", "known", "relock", "unlock", "unlock-add",
-    "unlock-keep", "unlock-commit", "replace", "forget", "reload", "lock", "open", "stop",
+    "unlock-keep", "unlock-commit", "replace", "forget", "session", "reload", "lock", "open", "stop",
 )  # fmt: skip
 
 REFUSED = {

@@ -19,7 +19,7 @@ KEYS = [
 MEMBERS = [
     "owner", "wallet", "pid", "socket", "version", "login_session", "uptime_seconds", "max_seconds", "idle_seconds",
     "auto_unlock_in_seconds", "auto_unlock_fault", "locked", "given", "last_given_seconds_ago", "denied", "unlocked",
-    "memory_protected", "memory_locked", "keys",
+    "memory_protected", "memory_locked", "session", "keys",
 ]  # fmt: skip
 """An interface: added to, never renamed."""
 

@@ -14,6 +14,7 @@ from tests.docs.pages import REPO
 HOLE = r"'?[A-Z][A-Z_]*'?"
 
 HOLES = {
+    "besides": rf"(?:; of no use is {HOLE})?",
     "cause": rf"(?:{HOLE}|its interpreter is missing)",
     "event.peer.limited": "a process of another login session",
     "slot(card.owner)": "identity-OWNER",

@@ -64,7 +64,12 @@ def matches(step: Step, shown: str) -> bool:
     return re.fullmatch(pattern, shown) is not None
 
 
-PLAYED = ["README.md", "docs/tutorial/two-robots-one-laptop.md", "docs/tutorial/from-env-to-agentkeys.md"]
+PLAYED = [
+    "README.md",
+    "docs/how-to/where-sessions-are.md",
+    "docs/tutorial/from-env-to-agentkeys.md",
+    "docs/tutorial/two-robots-one-laptop.md",
+]
 
 
 @pytest.mark.parametrize("page", PLAYED)

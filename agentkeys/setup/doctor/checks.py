@@ -12,6 +12,7 @@ from agentkeys.setup.doctor import (
     racks,
     runtime,
     services,
+    sessions,
     settings,
     shell,
     sockets,
@@ -44,6 +45,7 @@ CHECKS: "tuple[tuple[str, Check], ...]" = (
     ("session", agents.check_session),
     ("services", services.check_services),
     ("keychain", settings.check_keychain),
+    ("sessions", sessions.check_sessions),
     ("racks", racks.check_owner),
     ("racks", racks.check_racks),
     ("audit", racks.check_audit),
@@ -52,10 +54,10 @@ CHECKS: "tuple[tuple[str, Check], ...]" = (
 """(what it is called in the report, the check). Leftovers come after the racks: they ask which of those opened."""
 
 
-def examine(scene: Scene) -> "list[Finding]":
-    """Run every check; one that breaks down is a finding itself."""
+def examine(scene: Scene, only: str = "") -> "list[Finding]":
+    """Run every check, or those `only` of that name; one that breaks down is a finding itself."""
     found = []
-    for name, check in CHECKS:
+    for name, check in [row for row in CHECKS if only in ("", row[0])]:
         for finding in _run(check, scene):
             finding.check = name
             found.append(finding)
