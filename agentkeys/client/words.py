@@ -7,7 +7,7 @@ its kind behind a `=`, and the kinds of arguments stand behind the `:`.
 TABLE = {
     "agent": (
         "--all --auto-unlock --for=OWNER --help --login-session=uid|bound --owner=OWNER --print-socket --reload "
-        "--shell=SHELL --unlock -D -a=PATH -c -d -k -s -t=TIME:IDLE : COMMAND"
+        "--robot --shell=SHELL --unlock -D -a=PATH -c -d -k -s -t=TIME:IDLE : COMMAND"
     ),
     "allow": "--dry-run --help --json --list --prune : PATH",
     "completion": "--help : bash|zsh|fish",
@@ -44,6 +44,11 @@ TABLE = {
         "--accept-older --for=OWNER --help --identity=FILE --owner=OWNER --plugin-identity=FILE --pubkey=KEY --via=HOW "
         "--yes"
     ),
+    "session clear": "--for=OWNER --help --leave --owner=OWNER : SESSION",
+    "session doctor": "--for=OWNER --help --json --owner=OWNER",
+    "session list": "--help --json",
+    "session move": "--for=OWNER --help --owner=OWNER --to=PLACE : SESSION",
+    "session show": "--for=OWNER --help --json --owner=OWNER : SESSION",
     "set": (
         "--at=PATH --env=ENV --expires-at=WHEN --expires-in=TIME --for=OWNER --from-env=VAR --from-file=PATH --help "
         "--json --key=NAME --max-duration=TIME --no-repo --org=ORG --owner=OWNER --ref=TEXT --vault=VAULT : NAME"
@@ -84,6 +89,7 @@ ABOUT = {
     "recipient": "who else can restore the rack: set, get, del",
     "relock": "make the agents forget: everything, one key, or one env's",
     "restore": "open the rack with a backup identity, or an older copy of it",
+    "session": "where each owner's session is kept, and why: list, show, move, clear, doctor",
     "set": "put a value into the rack (hidden prompt, a pipe, --from-file, --from-env)",
     "setup": "have an owner's agent run from boot on: systemd, launchd, remove; write a faster launcher",
     "shim": "have programs run under `agentkeys exec` when they are called by name",
