@@ -12,7 +12,7 @@ A row is a promise; below it stand the tests that hold it, in this file or elsew
         ::test_an_ssh_key_may_be_named_by_either_half
         ::test_a_pasted_key_is_no_path
     5 init makes the repository's manifest, parents and all
-        left out: a repository's manifest is a later change
+        repo/test_declared_keys.py::test_init_makes_a_manifest_with_its_directories
     6 a rack on the disk is sealed by age, shows nothing, 0600
         ::test_a_rack_is_an_age_file
         cli/test_init.py::test_everything_made_is_private
@@ -28,17 +28,18 @@ A row is a promise; below it stand the tests that hold it, in this file or elsew
         cli/test_set_sources.py::test_set_shows_no_value_in_any_command_line
         cli/test_hidden_prompt.py::test_a_typed_value_is_not_shown
     10 set without an env takes the one that the repository declares the key in
-        left out: a repository's manifest is a later change
+        repo/test_declared_keys.py::test_set_goes_to_the_env_that_declares_the_key
     11 set adds the name to the repository's manifest, once
-        left out: a repository's manifest is a later change
-    12 set of a sudo key says that it is one; its line of the repository's manifest is a later change
+        repo/test_declared_keys.py::test_set_adds_a_name_once_and_keeps_every_other_byte
+    12 set of a sudo key says that it is one, and puts it into no manifest
         ::test_a_sudo_key_is_set_and_shown_as_one
+        repo/test_declared_keys.py::test_a_sudo_key_is_in_no_manifest
     13 set --org @all works anywhere, and is the machine's
         ::test_a_machine_wide_key_belongs_to_no_directory
     14 set with another org than the repository's is refused
-        left out: a repository's manifest is a later change
+        repo/test_declared_keys.py::test_another_org_than_the_repositorys_is_refused
     15 set --at takes org and env from another manifest
-        left out: a repository's manifest is a later change
+        repo/test_declared_keys.py::test_set_at_goes_by_another_manifest
     16 set again replaces the value and keeps the record
         worker/test_rack_jobs.py::test_set_again_replaces_the_value
     17 after a set nobody is given the old value
@@ -54,7 +55,7 @@ A row is a promise; below it stand the tests that hold it, in this file or elsew
         cli/test_exit_codes.py::test_locked_is_4_before_and_after_the_first_unlock
         ::test_the_way_out_fits_the_key
     20 a key of the host that this repository doesn't declare is absent, by the same words
-        left out: a repository's manifest is a later change
+        repo/test_use.py::test_a_key_that_is_not_declared_is_absent_by_the_same_words
     21 a variable of that name is given when the rack has no such key
         left out: get and exec read the agent alone; os.envvar reads variables at unlock
     22 the daemon's value wins over the variable
@@ -66,14 +67,18 @@ A row is a promise; below it stand the tests that hold it, in this file or elsew
         cli/test_set_sources.py::test_a_file_comes_back_byte_for_byte
         cli/test_exit_codes.py::test_locked_is_4_before_and_after_the_first_unlock
         cli/test_exit_codes.py::test_wrong_usage_is_2
-    25 get of a whole repository names the manifest that is missing
-        left out: a repository's manifest is a later change
+    25 get wants a key's name, source prints a whole repository's; a manifest that is missing is named
+        cli/test_exit_codes.py::test_wrong_usage_is_2
+        repo/test_declared_keys.py::test_an_env_gives_its_own_keys_alone
+        repo/test_allow.py::test_without_a_manifest_allow_says_how_to_make_one
     26 in a repository of several envs an env must be named
-        left out: a repository's manifest is a later change
+        repo/test_declared_keys.py::test_in_a_repository_of_several_envs_an_env_must_be_named
     27 get of a repository's env gives that env's keys
-        left out: a repository's manifest is a later change
+        repo/test_declared_keys.py::test_an_env_gives_its_own_keys_alone
+        repo/test_use.py::test_a_session_in_a_repository
     28 a slug of another org than the repository's is refused
-        left out: a repository's manifest is a later change
+        repo/test_declared_keys.py::test_another_org_than_the_repositorys_is_refused
+        repo/test_declared_keys.py::test_a_slug_and_an_env_that_disagree_are_refused
     29 a key of env all is unlocked by any env and serves every env
         ::test_a_key_of_every_env_is_unlocked_by_any_env
     30 of two, each env is given its own
