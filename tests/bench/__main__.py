@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import rows_agent, rows_fleet, rows_idle, rows_measures, rows_start, rows_unlock
+from tests.bench import rows_agent, rows_fleet, rows_hook, rows_idle, rows_measures, rows_start, rows_unlock
 from tests.bench.figures import SLACK, Figure, Findings
 from tests.bench.place import Place
 
@@ -25,6 +25,7 @@ ROWS: dict[str, tuple[str, Callable[[Place, bool], Findings]]] = {
     "6": ("connect", rows_agent.new_connections),
     "7": ("memory", rows_idle.memory),
     "8": ("idle", rows_idle.wake_ups),
+    "9": ("hook", rows_hook.hook),
     "10": ("unlock", rows_unlock.unlock),
     "11": ("measures", rows_measures.measures),
     "12": ("fleet", rows_fleet.fleet),
