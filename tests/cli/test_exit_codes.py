@@ -160,6 +160,7 @@ ARGUMENTS = {
     "recipient": ["get"],
     "direnv": ["export"],
     "shim": ["--list"],
+    "session": ["list"],
 }
 """What a verb must be given to be understood at all."""
 

@@ -106,3 +106,13 @@ def test_an_agent_that_goes_with_the_last_logout_is_told(
     (tmp_path / "linger").mkdir()
     (tmp_path / "linger" / seat.home.user).touch()
     assert list(shell._linger(scene)) == []
+
+
+def test_a_shell_that_is_another_than_shell_says_is_told(clinic: Clinic) -> None:
+    """By the process that started doctor, since other programs go by SHELL; the fix names that one."""
+    inside = clinic.cli.with_prefix("bash", "-c", "agentkeys doctor --json; exit $?")
+    rows = {row["name"]: row for row in clinic.read(inside(env={"SHELL": "/usr/bin/fish"}))}
+    assert rows["shell-other"]["severity"] == "note"
+    assert rows["shell-other"]["fix"].startswith("export SHELL=/")
+    assert rows["shell-other"]["fix"].endswith("/bash")
+    assert "shell-other" not in {row["name"] for row in clinic.read(inside(env={"SHELL": "/bin/bash"}))}

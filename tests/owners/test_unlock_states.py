@@ -151,7 +151,7 @@ def test_exec_of_everything_goes_without_what_is_absent_and_names_what_expired(m
     motley.cli("unlock")
     done = motley.cli("exec", "--", "env")
     assert (done.code, done.out) == (4, b"")
-    assert b"@all.all.ENDED is expired" in done.err
+    assert b"@all.all.ENDED was ended by its issuer" in done.err
     motley.cli("del", "ENDED", check=True)
     done = motley.cli("exec", "--", "env", reveals=True, check=True)
     names = {line.partition(b"=")[0].decode() for line in done.out.splitlines()}

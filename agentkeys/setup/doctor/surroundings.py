@@ -34,6 +34,7 @@ KNOWN = frozenset(
         "AGENTKEYS_SESSION_STORE",
         "AGENTKEYS_AGENT_PID",
         "AGENTKEYS_PROJECT",
+        "AGENTKEYS_LOADED",
         "AGENTKEYS_STATE",
     )
 )
