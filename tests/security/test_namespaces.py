@@ -26,8 +26,10 @@ ELSEWHERE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 """A pid namespace of its own, with a /proc of its own: what a container is, to the rest of us."""
 
 LITTLE = "mount -t proc -o hidepid=2 proc /proc"
-"""Shows each user their own processes and nobody else's (proc(5)). A mount of its own: to remount would be to change the
-machine's, which it shares with that of any mount namespace."""
+"""Shows each user their own processes and nobody else's (proc(5)).
+
+A mount of its own: to remount would be to change the machine's, which every mount namespace shares.
+"""
 
 UNKNOWN = b"a process of no known login session may only make this agent forget"
 
