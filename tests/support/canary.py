@@ -111,13 +111,34 @@ BEGINNINGS = forms(PREFIX)
 """How any form of any canary begins; most files are dismissed by these alone."""
 
 
+class Forms:
+    """All forms of some canaries, by how they begin: what follows a beginning is looked up, however many there are."""
+
+    def __init__(self, canaries: Iterable[Canary]) -> None:
+        self._owners: dict[bytes, set[Canary]] = {}
+        for canary in canaries:
+            for form in forms(canary.value):
+                self._owners.setdefault(form, set()).add(canary)
+        self._lengths = {
+            beginning: {len(form) for form in self._owners if form.startswith(beginning)} for beginning in BEGINNINGS
+        }
+
+    def found_in(self, data: bytes) -> set[Canary]:
+        """The canaries that `data` holds in any form."""
+        found: set[Canary] = set()
+        for view in (data, data.translate(None, FOLDED)):
+            for beginning in BEGINNINGS:
+                at = view.find(beginning)
+                while at >= 0:
+                    for length in self._lengths[beginning]:
+                        found |= self._owners.get(view[at : at + length], set())
+                    at = view.find(beginning, at + 1)
+        return found
+
+
 def found_in(data: bytes, canaries: Iterable[Canary]) -> set[Canary]:
     """The canaries that `data` holds in any form."""
-    found = set()
-    for view in (data, data.translate(None, FOLDED)):
-        if any(beginning in view for beginning in BEGINNINGS):
-            found |= {it for it in canaries if any(form in view for form in forms(it.value))}
-    return found
+    return Forms(canaries).found_in(data)
 
 
 def scan(roots: Iterable[Path], canaries: Iterable[Canary]) -> Search:
@@ -125,15 +146,15 @@ def scan(roots: Iterable[Path], canaries: Iterable[Canary]) -> Search:
 
     Files that vanish meanwhile are passed over; PermissionError for what can't be read: unread is not clean.
     """
-    canaries = list(canaries)
+    wanted = Forms(canaries)
     leaks = set()
     files = 0
     for root in roots:
         for path in _walk(root):
             files += 1
-            for canary in _found_at(path, canaries):
+            for canary in _found_at(path, wanted):
                 if not canary.belongs_in(str(path)):
-                    leaks.add(Leak(_mask(str(path), canaries), canary.name))
+                    leaks.add(Leak(_mask(str(path), wanted), canary.name))
     return Search(sorted(leaks), files)
 
 
@@ -152,25 +173,25 @@ def _walk(root: Path) -> Iterator[Path]:
             yield Path(directory, name)
 
 
-def _found_at(path: Path, canaries: list[Canary]) -> set[Canary]:
-    found = found_in(os.fsencode(path.name), canaries)
+def _found_at(path: Path, wanted: Forms) -> set[Canary]:
+    found = wanted.found_in(os.fsencode(path.name))
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            found |= found_in(os.fsencode(os.readlink(path)), canaries)
+            found |= wanted.found_in(os.fsencode(os.readlink(path)))
         elif stat.S_ISREG(mode):
             with path.open("rb") as file:
                 tail = b""
                 while chunk := file.read(CHUNK):
-                    found |= found_in(tail + chunk, canaries)
+                    found |= wanted.found_in(tail + chunk)
                     tail = chunk[-OVERLAP:]
     except FileNotFoundError:
         pass
     return found
 
 
-def _mask(text: str, canaries: list[Canary]) -> str:
-    for canary in found_in(os.fsencode(text), canaries):
+def _mask(text: str, wanted: Forms) -> str:
+    for canary in wanted.found_in(os.fsencode(text)):
         for form in forms(canary.value):
             text = text.replace(form.decode(), f"<{canary.name}>")
     return text
