@@ -20,6 +20,7 @@ import pytest
 import agentkeys
 from tests.agent.dialogue import Dialogue, fields, frame
 from tests.agent.seat import Seat
+from tests.support.sweeps import sample, swept
 from tests.support.uids import require
 
 WORKER = Path(agentkeys.__file__ or "").parent / "worker" / "__main__.py"
@@ -148,9 +149,10 @@ def calls(seat: Seat, data: bytes, trace: Path) -> list[tuple[str, int]]:
     return found
 
 
+@swept
 @pytest.mark.parametrize("kind", ["add", "replace", "del"])
 def test_a_change_killed_before_any_of_its_system_calls_happened_or_did_not(
-    kind: str, locked: Seat, tmp_path: Path
+    every: int, kind: str, locked: Seat, tmp_path: Path
 ) -> None:
     """Each call from the lock to the answer, one run for each: old or new, and both do occur."""
     require(shutil.which("strace"), "strace")
@@ -166,7 +168,7 @@ def test_a_change_killed_before_any_of_its_system_calls_happened_or_did_not(
     assert len(points) > 15
     assert "rename" in {name for name, _ in points}
     seen = {}
-    for name, number in points:
+    for name, number in sample(points, every):
         rewind()
         inject = f"inject={name}:signal=KILL:when={number}"
         child = start(locked, "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "-e", inject)

@@ -13,6 +13,7 @@ from tests.stores.syscalls import CALLS, Point, Tracer, lines
 from tests.support.homes import Home
 from tests.support.plugin import Plant
 from tests.support.runner import Runner
+from tests.support.sweeps import sample, swept
 from tests.worker.office import WORKER, Office
 
 SLUG, OTHER = "@all.all.A", "acme.prod.B"
@@ -38,9 +39,17 @@ def points(tracer: Tracer) -> "list[Point]":
     return found
 
 
+@swept
 @pytest.mark.parametrize("verb", ["set", "del"])
 def test_killed_at_each_system_call_no_item_leaks(
-    verb: str, wallet: Bus, cli: Runner, home: Home, tmp_path: Path, canary: Plant, monkeypatch: pytest.MonkeyPatch
+    every: int,
+    verb: str,
+    wallet: Bus,
+    cli: Runner,
+    home: Home,
+    tmp_path: Path,
+    canary: Plant,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Old or new counts; after the next change the ledger, the manifest and the keychain name the same items."""
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", wallet.address)
@@ -67,7 +76,7 @@ def test_killed_at_each_system_call_no_item_leaks(
     kills = points(tracer)
     assert "sendto" in {point.name for point in kills}
     office.set(SLUG, old, vault="keychain")
-    for point in kills:
+    for point in sample(kills, every):
         done = tracer.kill_at(point)
         found = office.values()
         assert found[OTHER] == other, f"after {point}"

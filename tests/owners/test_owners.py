@@ -13,6 +13,7 @@ from tests.agent.dialogue import fields, frame
 from tests.agent.seat import Seat, watched
 from tests.cli.test_crash_safety import CHANGING, WORKER
 from tests.owners.tty import converse
+from tests.support.sweeps import swept
 from tests.support.uids import require
 
 
@@ -172,12 +173,13 @@ def job(seat: Seat, owner: str) -> bytes:
     return frame(fields(b"remove", b"home", str(seat.home.root).encode(), b"owner", owner.encode()))
 
 
-def test_a_remove_killed_before_any_system_call_is_finished_by_the_next(rack: Seat) -> None:
+@swept
+def test_a_remove_killed_before_any_system_call_is_finished_by_the_next(every: int, rack: Seat) -> None:
     """One run for each deletion: what is half gone can't be opened as whole, and the next remove leaves no trace."""
     require(rack.cli.with_prefix("strace", "-o", "/dev/null", "true")().code == 0, "strace, and the right to use it")
     killed = 0
     for name in ("unlink", "unlinkat", "rmdir", "fsync"):
-        for number in range(1, 30):
+        for number in range(1, 30, every):
             owner = f"crab{name}{number}"
             wallet = rack.cli("init", "--for", owner, "--json", check=True).json()["wallet"]
             rack.cli("set", "TOKEN", "--for", owner, input=b"x" * 20_000, check=True)

@@ -14,6 +14,7 @@ from tests.agent.seat import Seat
 from tests.cli.test_crash_safety import CHANGING, WORKER
 from tests.owners.backups import assert_values, backup_key, opens, sealed_files
 from tests.support.plugin import Plant
+from tests.support.sweeps import sample, swept
 from tests.support.uids import require
 
 
@@ -149,7 +150,10 @@ def points(trace: str) -> list[tuple[str, int]]:
     return found
 
 
-def test_a_recipient_set_killed_before_any_system_call_happened_or_did_not(full: Seat, tmp_path: Path) -> None:
+@swept
+def test_a_recipient_set_killed_before_any_system_call_happened_or_did_not(
+    every: int, full: Seat, tmp_path: Path
+) -> None:
     """One run for each call from the lock on: the old set of recipients or the new, for every file that counts."""
     require(full.cli.with_prefix("strace", "-o", "/dev/null", "true")().code == 0, "strace, and the right to use it")
     key, public = backup_key(full)
@@ -167,7 +171,7 @@ def test_a_recipient_set_killed_before_any_system_call_happened_or_did_not(full:
     where = points(trace.read_text())
     assert len(where) > 15
     seen = []
-    for name, number in where:
+    for name, number in sample(where, every):
         reset()
         inject = f"inject={name}:signal=KILL:when={number}"
         child = traced(full, "-o", "/dev/null", "-e", f"trace={name}", "-e", inject)

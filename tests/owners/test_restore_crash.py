@@ -21,6 +21,7 @@ from tests.cli.test_crash_safety import WORKER
 from tests.owners.backups import assert_values, backup_key, own, sealed_files
 from tests.owners.bus import Bus
 from tests.owners.plugins import key_file
+from tests.support.sweeps import sample, swept
 from tests.support.uids import require
 
 CHANGING = "openat,mkdir,write,pwrite64,rename,unlink,symlink"
@@ -124,9 +125,10 @@ def test_a_restore_of_a_lost_identity_killed_at_a_rename_or_an_unlink_is_finishe
     assert killed >= (7 if call == "rename" else 2)
 
 
+@swept
 @pytest.mark.parametrize("via", ["file", "plugin:akteststub"])
 def test_a_restore_killed_before_any_of_its_changes_leaves_the_old_owner_or_the_new(
-    via: str, rack: Seat, plugin: Path, tmp_path: Path
+    every: int, via: str, rack: Seat, plugin: Path, tmp_path: Path
 ) -> None:
     """The old identity still there: whoever opens the rack next opens it whole, by that one or by the new one.
 
@@ -141,7 +143,7 @@ def test_a_restore_killed_before_any_of_its_changes_leaves_the_old_owner_or_the_
     assert len(points) > 15
     assert {"rename", "unlink", "openat"} <= {name for name, _ in points}
     states = []
-    for name, number in points[:ROUNDS]:
+    for name, number in sample(points[:ROUNDS], every):
         restore.reset()
         inject = f"inject={name}:signal=KILL:when={number}"
         at = (name, number)

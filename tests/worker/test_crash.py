@@ -11,6 +11,7 @@ from agentkeys.worker.job import Answer
 from tests.stores.syscalls import Point, Tracer
 from tests.support.plugin import Plant
 from tests.support.runner import Result, Runner
+from tests.support.sweeps import sample, swept
 from tests.worker.office import WORKER, Office
 
 SLUG, OTHER = "@all.all.A", "acme.prod.B"
@@ -38,7 +39,7 @@ def reset(office: Office, tmp_path: Path) -> Callable[[], None]:
     return put_back
 
 
-@pytest.mark.parametrize("third", range(3))
+@pytest.mark.parametrize("third", [0, *[pytest.param(third, marks=pytest.mark.soak) for third in (1, 2)]])
 def test_an_init_killed_at_each_system_call_is_finished_by_the_next(third: int, empty: Office, trace: Trace) -> None:
     """One identity, one wallet and a rack that it opens, whatever was there; nothing unfinished is left."""
     tracer = trace(empty.request("init", ("via", "file")))
@@ -57,9 +58,10 @@ def test_an_init_killed_at_each_system_call_is_finished_by_the_next(third: int, 
     assert effects == sorted(effects), "once the rack is there, it stays"
 
 
+@swept
 @pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
 def test_a_set_killed_at_each_system_call_leaves_old_or_new(
-    large: bool, office: Office, trace: Trace, reset: Callable[[], None], canary: Plant
+    every: int, large: bool, office: Office, trace: Trace, reset: Callable[[], None], canary: Plant
 ) -> None:
     """The replaced key has its old or its new value, the others theirs; what was acknowledged is there."""
     fill = b"x" * 20_000 if large else b""
@@ -69,7 +71,7 @@ def test_a_set_killed_at_each_system_call_leaves_old_or_new(
     reset()
     tracer = trace(office.request("set", ("slug", SLUG), ("value", new)))
     states = []
-    for point in tracer.points():
+    for point in sample(tracer.points(), every):
         reset()
         done = tracer.kill_at(point)
         found = office.values()
