@@ -5,6 +5,8 @@
 
 TESTFLAGS =
 BENCHFLAGS =
+# Of the tests that run side by side. One more than there are processors, since a test of daemons waits a good deal.
+WORKERS = $(eval WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))))$(WORKERS)
 # The CPythons to test, oldest first. Asked when used: `make test` may have to install one.
 VERSIONS = $(eval VERSIONS := $(shell .ci/pythons))$(VERSIONS)
 OLDEST = $(firstword $(VERSIONS) none)
@@ -75,7 +77,7 @@ tested:
 	@failed=; for version in $(VERSIONS); do \
 		echo "== CPython $$version"; \
 		pytest=".venvs/$$version/bin/python -m pytest -q"; \
-		$$pytest -n 2 -m 'not serial and not bench and not soak' $(TESTFLAGS) || failed="$$failed $$version"; \
+		$$pytest -n $(WORKERS) -m 'not serial and not bench and not soak' $(TESTFLAGS) || failed="$$failed $$version"; \
 		$$pytest -m 'serial and not bench and not soak' $(TESTFLAGS) || test $$? -eq 5 || failed="$$failed $$version"; \
 	done; test -z "$$failed" || { echo "failed on CPython$$failed" >&2; exit 1; }
 

@@ -108,7 +108,11 @@ def test_what_is_not_understood_is_refused(data: object, why: str) -> None:
     assert str(caught.value).isprintable()
 
 
-json_like = st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+json_like = st.recursive(
+    st.none() | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
 
 
 @settings(max_examples=60, deadline=None)
