@@ -9,6 +9,7 @@ import base64
 import fnmatch
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,9 @@ from pathlib import Path
 PREFIX = b"canary-"
 RANDOM_HEX = 32
 """Hex digits after the prefix, 128 bits: never found by accident."""
+
+PLAIN = re.compile(PREFIX + b"[0-9a-f]{%d}" % RANDOM_HEX)
+"""Any canary as it is; enough to name the test at once whose child printed one."""
 
 CHUNK = 4 * 1024 * 1024
 """Bytes searched at a time."""

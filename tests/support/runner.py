@@ -18,6 +18,8 @@ from typing import IO, Any
 
 import pexpect
 
+from tests.support.canary import PLAIN
+
 TIMEOUT = 30.0
 """Seconds; what takes longer hangs."""
 
@@ -102,6 +104,7 @@ class Runner:
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 raise AssertionError(f"{args} did not end and close its output in {timeout} s") from None
+        assert reveals or not PLAIN.search(out), f"{args} printed a value; where one belongs, say reveals=True"
         self.logs.path("out", reveals).write_bytes(out)
         self.logs.path("err").write_bytes(err)
         result = Result(args, child.returncode, out, err)

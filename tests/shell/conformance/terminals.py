@@ -95,10 +95,12 @@ class Terminal:
         eventually(mark.exists)
 
     def output(self, command: str, *before: str) -> str:
-        """What a command prints, after the lines `before` it."""
+        """What a command prints, after the lines `before` it; kept nowhere, as it may hold keys."""
         file = self._note()
         self.run(*before, f"{command} > {file}")
-        return file.read_text(errors="surrogateescape")
+        printed = file.read_text(errors="surrogateescape")
+        file.unlink()
+        return printed
 
     def environ(self) -> dict[str, str]:
         """What a child of it gets."""
