@@ -9,7 +9,8 @@ import time
 from agentkeys import __version__, client, errors, paths, procs
 from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Family, Leave
-from agentkeys.cli.work import SCRIPT, owners
+from agentkeys.cli.work import SCRIPT
+from agentkeys.client.near import owners
 from agentkeys.errors import AgentkeysError
 from agentkeys.setup.doctor.checks import examine
 from agentkeys.setup.doctor.findings import ERROR, NOTE, OK, SEVERITIES, WARNING, Finding, worst

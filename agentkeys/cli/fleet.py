@@ -9,8 +9,8 @@ import threading
 import time
 
 from agentkeys import paths
-from agentkeys.cli.work import owners
 from agentkeys.client.connection import Connection
+from agentkeys.client.near import owners
 from agentkeys.errors import DENIED, AgentkeysError, NoAgent, OutcomeUnknown
 from agentkeys.stores.card import read_card
 

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from agentkeys import client, errors
 from agentkeys.cli import agent_command, start
 from agentkeys.cli.agent_command import AgentOptions
-from agentkeys.cli.work import owners, work
+from agentkeys.cli.work import work
+from agentkeys.client.near import owners
 from agentkeys.errors import AgentkeysError, Locked, UsageFault
 from agentkeys.setup.service import HUMAN
 from agentkeys.stores.card import read_card

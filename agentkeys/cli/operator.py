@@ -9,13 +9,14 @@ from agentkeys.cli import options as o
 from agentkeys.cli import start
 from agentkeys.cli.grammar import Family, Option
 from agentkeys.cli.work import home, owner_named, require_owner, work
+from agentkeys.client.near import no_owner
 from agentkeys.errors import UsageFault
 from agentkeys.setup import launchd as launchd_jobs
 from agentkeys.setup import launcher as launchers
 from agentkeys.setup import systemd as systemd_units
 from agentkeys.setup.deeds import Deeds
 from agentkeys.setup.service import Service, require_unattended
-from agentkeys.stores.card import no_owner, read_card
+from agentkeys.stores.card import read_card
 
 app = Family()
 setup = app.group("setup", "Write files for whoever runs this machine.")

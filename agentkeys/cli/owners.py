@@ -8,9 +8,10 @@ from agentkeys import client, paths
 from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import prompt
-from agentkeys.cli.work import home, owner_named, owners, require_owner, work
+from agentkeys.cli.work import home, owner_named, require_owner, work
+from agentkeys.client.near import no_owner, owners
 from agentkeys.errors import UsageFault
-from agentkeys.stores.card import MAX_CARD, no_owner, read_card
+from agentkeys.stores.card import MAX_CARD, read_card
 
 app = Family()
 owner = app.group("owner", "List, show, name and remove owners.")

@@ -11,6 +11,7 @@ from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.work import home
 from agentkeys.client import repo
+from agentkeys.client.near import near
 from agentkeys.core import refs
 from agentkeys.core.repo_manifest import changes
 from agentkeys.errors import UsageFault
@@ -211,10 +212,8 @@ def set_place(root: str, name: str, env: str, org: str, at: str) -> SetPlace:
     if org not in ("", allowed.org):
         raise repo.other_org(org, allowed.org, f"set {name}")
     chosen = env or _declared_in(allowed, name)
-    if env and env not in allowed.envs and env != refs.ANY_ENV:
-        close = repo.near(env, allowed.envs)
-        if close:
-            raise repo.no_env(env, allowed, f"set {name}")
+    if env and env not in allowed.envs and env != refs.ANY_ENV and near(env, allowed.envs):
+        raise repo.no_env(env, allowed, f"set {name}")
     data = repo.read(manifest)
     edited = repo_file.with_key(manifest, data, chosen, name)
     known = any(row.key == name for row in allowed.of_env(chosen))

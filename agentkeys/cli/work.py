@@ -8,6 +8,7 @@ from agentkeys import paths, procs
 from agentkeys.cli.values import prompt_hidden
 from agentkeys.client import chosen_owner, owner_of
 from agentkeys.client.connection import Connection, agent_sockets
+from agentkeys.client.near import no_owner, owners
 from agentkeys.errors import AgentkeysError, Denied, Locked, NoAgent, TimedOut, UsageFault
 from agentkeys.wire import WireError
 from agentkeys.worker.job import Answer, encode, encode_fault, gather, read_question
@@ -77,21 +78,10 @@ def owner_named(root: str, text: str) -> str:
     return owner or work("resolve", [("home", root), ("text", chosen)]).text("owner")
 
 
-def owners(root: str) -> "list[str]":
-    """Every owner of this home, sorted."""
-    try:
-        names = os.listdir(f"{root}/owners")
-    except OSError:
-        return []
-    return sorted([name.removesuffix(".json") for name in names if name.endswith(".json")])
-
-
 def require_owner(root: str, owner: str) -> None:
     """Raise UsageFault, naming who is there, when there is no such owner."""
-    there = owners(root)
-    if owner not in there:
-        known = f"; there is {', '.join(there)}" if there else ""
-        raise UsageFault(f"no owner {owner} here{known}", f"agentkeys init --for {owner}")
+    if owner not in owners(root):
+        raise no_owner(root, owner)
 
 
 def no_agent(root: str, owner: str, fault: NoAgent) -> AgentkeysError:

@@ -134,15 +134,29 @@ class Line:
         if kind not in ("NAME", "ENV", "ORG"):
             return []
         slugs = _slugs(self.given.get("OWNER", ""), self.given.get("PATH", ""))
+        orgs, envs, default_env = self._repo()
         if kind == "ENV":
-            return [slug.split(".")[1] for slug in slugs]
+            return [slug.split(".")[1] for slug in slugs] + envs
         if kind == "ORG":
-            return [slug.split(".")[0] for slug in slugs]
+            return [slug.split(".")[0] for slug in slugs] + orgs
         if "." in prefix or prefix[:1] == "@":
             return slugs
-        envs = (self.given.get("ENV", "all"), "all")
+        envs = [self.given.get("ENV", default_env), "all"]
         anywhere = self.verb == "relock"  # which takes a name in every env
         return [slug.rpartition(".")[2] for slug in slugs if anywhere or slug.split(".")[1] in envs]
+
+    def _repo(self) -> "tuple[list[str], list[str], str]":
+        """(its org, its envs, its default env) of an allowed repository, where the verb goes by that."""
+        manifest = paths.repo_manifest(posix.environ) if "--no-repo" in self.options else ""
+        if not manifest or "--no-repo" in self.before:
+            return [], [], ""
+        from agentkeys.client import repo
+
+        try:
+            allowed = repo.permission(paths.home(posix.environ), manifest)
+        except AgentkeysError:
+            return [], [], ""
+        return [allowed.org], allowed.envs, allowed.default_env
 
 
 def _owners(root: str) -> "list[str]":
@@ -161,5 +175,8 @@ def _slugs(owner: str, sock: str) -> "list[str]":
     options = Options("completion")
     options.owner, options.sock = owner, sock
     Connection.patience = PATIENCE
-    fields = Caller(options).connect().ask(b"names")
+    try:
+        fields = Caller(options).connect().ask(b"names")
+    except AgentkeysError:
+        return []
     return str(fields[1], "ascii").split("\n") if len(fields) > 1 else []

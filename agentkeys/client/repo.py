@@ -32,9 +32,6 @@ HASH_SIZE = 32
 PATH_HASH_SIZE = 16
 """Bytes of the hash that names a record: no two paths will share one."""
 
-MAX_TYPO = 2
-"""Letters by which an env's name may differ from the one that was meant."""
-
 ANY_ORG, ANY_ENV, SUDO_ENV = "@all", "all", "sudo"
 """agentkeys.core.refs has them, which this module can't load."""
 
@@ -246,22 +243,6 @@ def wanted(environ: "dict[bytes, bytes]", rows: "list[Row]") -> "list[str]":
     return found
 
 
-def near(word: str, words: "list[str]") -> "list[str]":
-    """Those of `words` that a typo can have meant, the nearest first."""
-    told = [(_distance(word, other), other) for other in words]
-    return [other for distance, other in sorted(told) if distance <= MAX_TYPO and distance < len(other)]
-
-
-def _distance(one: str, other: str) -> int:
-    """Levenshtein's: letters put in, left out or changed. Own lines, because difflib brings re and collections."""
-    row = list(range(len(other) + 1))
-    for at, letter in enumerate(one, 1):
-        diagonal, row[0] = row[0], at
-        for to, its in enumerate(other, 1):
-            diagonal, row[to] = row[to], min(row[to] + 1, row[to - 1] + 1, diagonal + (letter != its))
-    return row[-1]
-
-
 def settle(root: str, path: str, owner: str, environ: "dict[bytes, bytes]", options: Options) -> None:
     """Narrow what was asked to what the repository declares; named keys of the machine or of `sudo` aren't its matter.
 
@@ -310,6 +291,8 @@ def other_org(org: str, mine: str, verb: str) -> UsageFault:
 
 def no_env(env: str, allowed: Permission, verb: str) -> UsageFault:
     """What to say of an env that the repository doesn't declare: the near ones, else all."""
+    from agentkeys.client.near import near  # a call that fails may take its time
+
     close = near(env, allowed.envs)
     others = f"near it: {', '.join(close)}" if close else f"it declares {', '.join(allowed.envs)}"
     hint = f"agentkeys {verb} --env {(close or allowed.envs)[0]}" + (" -- command" if verb == "exec" else "")

@@ -5,7 +5,7 @@ import os
 import time
 
 from agentkeys import paths
-from agentkeys.errors import UsageFault, VaultFault
+from agentkeys.errors import VaultFault
 from agentkeys.stores import atomic
 
 MAX_CARD = 65536
@@ -110,13 +110,3 @@ def _leads_to(link: str, owner: str) -> bool:
         return os.readlink(link) == owner
     except OSError:
         return False
-
-
-def no_owner(root: str, owner: str) -> UsageFault:
-    """The error for an owner that isn't there, with those that are."""
-    try:
-        there = sorted([name.removesuffix(".json") for name in os.listdir(f"{root}/owners") if name.endswith(".json")])
-    except OSError:
-        there = []
-    known = f"; there is {', '.join(there)}" if there else ""
-    return UsageFault(f"no owner {owner} here{known}", f"agentkeys init --for {owner}")

@@ -9,13 +9,14 @@ import json
 import os
 
 from agentkeys import paths
+from agentkeys.client.near import no_owner
 from agentkeys.core import derive, manifest
 from agentkeys.core.manifest import Manifest
 from agentkeys.core.sealed_json import RESTORE_HINT
 from agentkeys.errors import Locked, UsageFault, VaultFault
 from agentkeys.stores import age, atomic, succession, wallet_key
 from agentkeys.stores.asking import Means
-from agentkeys.stores.card import Card, no_owner, publish, read_card
+from agentkeys.stores.card import Card, publish, read_card
 from agentkeys.stores.identities import open_identity
 from agentkeys.stores.identity import OpenIdentity
 

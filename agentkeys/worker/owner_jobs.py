@@ -5,11 +5,12 @@ import shutil
 
 from agentkeys import paths
 from agentkeys.client.connection import Connection, agent_sockets
+from agentkeys.client.near import no_owner
 from agentkeys.core import refs, wallet
 from agentkeys.core.manifest import Manifest
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault, VaultFault
 from agentkeys.stores import atomic, identities, inventory, succession, wallet_key
-from agentkeys.stores.card import Card, linked_names, no_owner, publish, read_card
+from agentkeys.stores.card import Card, linked_names, publish, read_card
 from agentkeys.stores.keychain import locked, open_keychain
 from agentkeys.stores.rack import Rack, sweep, write_unclaimed
 from agentkeys.vaults import names as vault_names

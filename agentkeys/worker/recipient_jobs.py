@@ -4,6 +4,7 @@ import json
 import os
 
 from agentkeys import paths
+from agentkeys.client.near import no_owner
 from agentkeys.core import manifest as manifests
 from agentkeys.core import refs
 from agentkeys.core.manifest import Manifest
@@ -11,7 +12,7 @@ from agentkeys.core.secret import Secret
 from agentkeys.errors import AgentkeysError, UsageFault, VaultFault
 from agentkeys.stores import age, atomic, identities, identity, inventory, succession
 from agentkeys.stores.audit_log import AuditLog
-from agentkeys.stores.card import Card, no_owner, publish, read_card
+from agentkeys.stores.card import Card, publish, read_card
 from agentkeys.stores.identity import OpenIdentity
 from agentkeys.stores.rack import Rack, seen_version
 from agentkeys.vaults import open_vault

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agentkeys.client.near import no_owner
 from tests.agent.seat import Seat
 from tests.support.plugin import Plant
 
@@ -138,3 +139,24 @@ def test_a_name_that_can_not_be_an_owners_creates_nothing(owner: str, rack: Seat
     assert rack.cli("set", "X", f"--for={owner}", input=b"x").code == 2
     assert rack.cli("exec", f"--for={owner}", "--", "true").code == 2
     assert files() == before
+
+
+@pytest.mark.parametrize(
+    ("owner", "there", "message", "hint"),
+    [
+        ("ana", [], "no owner ana here", "agentkeys init --for ana"),
+        ("eve", ["ana", "bob"], "no owner eve here; there is ana, bob", "agentkeys init --for eve"),
+        ("turle", ["turtle", "ana"], "no owner turle here; near it: turtle", "agentkeys owner list"),
+        ("bot2", ["bot11", "bot1", "bot"], "no owner bot2 here; near it: bot, bot1, bot11", "agentkeys owner list"),
+        ("b", ["c"], "no owner b here; there is c", "agentkeys init --for b"),
+    ],
+)
+def test_a_mistyped_owner_is_told_who_is_near(
+    owner: str, there: list[str], message: str, hint: str, tmp_path: Path
+) -> None:
+    """Nearest first; nobody near: everybody, and how to make the one that was named."""
+    (tmp_path / "owners").mkdir()
+    for name in there:
+        (tmp_path / "owners" / f"{name}.json").touch()
+    fault = no_owner(str(tmp_path), owner)
+    assert (fault.message, fault.hint) == (message, hint)

@@ -96,6 +96,27 @@ def test_completion_starts_nothing(rack: Seat) -> None:
     assert rack.status() is None
 
 
+def test_completion_knows_an_allowed_repository(rack: Seat) -> None:
+    """Its envs and its org, without an agent too; with one, the names of its default env. Before: nothing."""
+    place = rack.home.path / "api"
+    place.mkdir()
+    manifest = place / ".agentkeys.yml"
+    manifest.write_text("org: acme\ndefault_env: test\nenv.test: [STRIPE_KEY]\nenv.prod: [STRIPE_KEY]\n")
+    typed = (["exec", "--env", ""], ["exec", "--org", ""], ["exec", "--key", ""])
+    assert [candidates(rack, *words, cwd=place) for words in typed] == [[], [], []]
+    rack.cli("allow", str(place), check=True)
+    assert [candidates(rack, *words, cwd=place) for words in typed] == [["prod", "test"], ["acme"], []]
+    assert candidates(rack, "exec", "--no-repo", "--env", "", cwd=place) == []
+    assert candidates(rack, "del", "--env", "", cwd=place) == []
+    rack.cli("set", "ONLY_TEST", "--org", "acme", "--env", "test", "--no-repo", input=b"x", check=True)
+    rack.cli("agent", check=True)
+    rack.cli("unlock", cwd=place, check=True)
+    assert candidates(rack, *typed[2], cwd=place) == ["GITHUB_TOKEN", "ONLY_TEST", "OPENAI_API_KEY"]
+    assert candidates(rack, *typed[2]) == KEYS
+    manifest.write_text(f"{manifest.read_text()}env.more: []\n")
+    assert candidates(rack, *typed[0], cwd=place) == ["all", "test"]
+
+
 def test_completion_knows_nothing_of_a_locked_agent(seat: Seat) -> None:
     """What `lock --passphrase` hides stays hidden."""
     replies = [(b"passphrase", b"sesame"), (b"again", b"sesame")]

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 
 from agentkeys import paths
+from agentkeys.client.near import no_owner
 from agentkeys.errors import AgentkeysError, TimedOut
 from agentkeys.setup.doctor.findings import Finding, as_root, error, note, ok, quoted, warning
 from agentkeys.setup.doctor.scene import Scene
@@ -32,8 +33,8 @@ def check_owner(scene: Scene) -> Iterator[Finding]:
     for owner in scene.owners:
         path = paths.owner_card(scene.root, owner)
         if owner not in scene.there:
-            known = f"; there is {', '.join(scene.there)}" if scene.there else ""
-            yield error("owner-unknown", f"no owner {owner} here{known}", _init(scene, owner), owner)
+            fault = no_owner(scene.root, owner)
+            yield error("owner-unknown", fault.message, _init(scene, owner), owner)
         elif scene.card(owner) is None:
             fix = f"mv {quoted(path)} {quoted(path + '.damaged')} && {_init(scene, owner)}"
             yield error("card-damaged", f"{path} can't be read, and says how the identity is kept", fix, owner)
