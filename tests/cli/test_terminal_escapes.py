@@ -57,7 +57,7 @@ def test_what_a_variable_holds_is_shown_without_its_escapes(name: str, shared: S
     """A repository's .env file may set it."""
     env = {"AGENTKEYS_OWNER": "human"} | {name: f"/nonexistent/{ESC}"}
     for words in (["get", "GITHUB_TOKEN"], ["status"], ["list"], ["agent", "--print-socket"]):
-        done = shared.cli(*words, env=env)
+        done = shared.cli(*words, env=env, reveals=words[0] == "get")
         assert is_inert(done.err), (words, done.err)
         assert is_inert(done.out) or words[0] == "get", (words, done.out)
 

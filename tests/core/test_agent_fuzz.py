@@ -156,7 +156,7 @@ def perform(book: Playbook, event: Event, now: int, audit_works: bool) -> None:
             book.step(AuditDurable(conn) if audit_works else AuditFailed(conn), now)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(scenes_of_events, st.sampled_from((0, 30)))
 def test_no_dialogue_breaks_a_rule(scenes: "list[tuple[list[Event], int, bool]]", idle: int) -> None:
     """No exception, no change by a refusal, and every secret ever made is held, staged, handed out or overwritten."""

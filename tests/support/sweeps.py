@@ -7,7 +7,7 @@ import pytest
 
 T = TypeVar("T")
 
-SAMPLE = 4
+SAMPLE = 6
 """Of so many calls one is tried in each run; the next commit's run is as likely to find what this one passes over."""
 
 swept = pytest.mark.parametrize("every", [SAMPLE, pytest.param(1, marks=pytest.mark.soak)], ids=["sample", "all"])
