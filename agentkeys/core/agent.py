@@ -7,9 +7,7 @@ Rule 3: values stay in Secret buffers; a reply refers to their views and the dri
 Rule 4: a refused request leaves its connection usable and changes nothing.
 """
 
-from _blake2 import blake2b
-
-from agentkeys.core import asked, own_session, refs, status, unlocking
+from agentkeys.core import asked, own_session, reading, refs, status, unlocking
 from agentkeys.core.effects import Audit, Close, Effect, NewEpoch, ReadConfig, Reply, Stop, Unlock, Wipe
 from agentkeys.core.events import (
     AuditDurable,
@@ -19,18 +17,19 @@ from agentkeys.core.events import (
     Disconnected,
     Event,
     Pairs,
-    Peer,
     PeerRefused,
     Request,
     Tick,
     UnlockEnded,
 )
 from agentkeys.core.grades import GRADES
-from agentkeys.core.holdings import Held, Injection, LeftOut, NotUnlocked
+from agentkeys.core.holdings import Held, NotUnlocked
 from agentkeys.core.padlock import OPEN_HINT
 from agentkeys.core.secret import Secret
-from agentkeys.core.state import AgentState, expire, forget_everything, set_timer
-from agentkeys.errors import DENIED, MALFUNCTION, Absent, AgentkeysError, Denied, Locked, UsageFault
+from agentkeys.core.state import AgentState, denial, expire, forget_everything, set_timer
+from agentkeys.errors import DENIED, MALFUNCTION, AgentkeysError, Denied, Locked, UsageFault
+
+AUDIT_HINT = "df ~/.agentkeys/audit"
 
 
 def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
@@ -43,7 +42,7 @@ def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
     if type(event) is Disconnected:
         return unlocking.abandoned(state, event.conn)
     if type(event) is PeerRefused:
-        return [_denial(state, event.conn, event.peer, "connect", [], event.why), Close(event.conn)]
+        return [denial(state, event.conn, event.peer, "connect", [], event.why), Close(event.conn)]
     if type(event) is AuditDurable:
         return unlocking.committed(state, event.conn, now)
     if type(event) is AuditFailed:
@@ -68,15 +67,6 @@ def step(state: AgentState, event: Event, now: int) -> "list[Effect]":
 def _renew(state: AgentState, now: int) -> "list[Effect]":
     request = state.renewals.start(now)
     return [Unlock(request, sorted(state.renewals.withheld))] if request else []
-
-
-DIGEST_SIZE = 16
-"""Bytes of a salt and of a digest of `known`: a chance match of two values is none."""
-
-MAX_DIGESTS = 4096
-"""Of one `known`: an environment has a few hundred variables, and one request a moment of the agent's time."""
-
-AUDIT_HINT = "df ~/.agentkeys/audit"
 
 
 def _request(state: AgentState, event: Request, now: int) -> "list[Effect]":
@@ -106,18 +96,12 @@ def _answer(state: AgentState, event: Request, now: int) -> "list[Effect]":
         return _refusal(state, event, fault)
 
 
-def _denial(state: AgentState, conn: int, peer: Peer, verb: str, keys: "list[str]", why: str) -> Audit:
-    """The line that says so; `status` counts them."""
-    state.use.denied += 1
-    return Audit(conn, verb, peer.uid, peer.pid, keys, "deny", why)
-
-
 def _refusal(state: AgentState, event: Request, fault: AgentkeysError) -> "list[Effect]":
     effects: list[Effect] = []
     if event.verb in _READS or isinstance(fault, Denied):
         verb = event.verb.decode("ascii") if event.verb in _HANDLERS else "unknown"
         keys = _askable(event.pairs)
-        effects.append(_denial(state, event.conn, event.peer, verb, keys, fault.message))
+        effects.append(denial(state, event.conn, event.peer, verb, keys, fault.message))
     reply = _error(event.conn, fault.exit_code, fault.message, fault.hint)
     if isinstance(fault, NotUnlocked):
         for slug in fault.slugs:
@@ -147,131 +131,6 @@ def _askable(pairs: Pairs) -> "list[str]":
     named += [bytes(value) for name, value in pairs if name == b"key"]
     texts = [text.partition(b"=")[0].decode("ascii", "replace") for text in named]
     return [text for text in texts if refs.is_name(text) or refs.is_slug(text)]
-
-
-_WHERE = frozenset((b"key", b"want", b"env", b"org"))
-_EXEC = _WHERE | {b"lenient"}
-_KEYS = (b"key", b"want")
-
-
-def _where(fields: "dict[bytes, str]") -> "tuple[str, str]":
-    return refs.check_org(fields.get(b"org", refs.ANY_ORG)), refs.check_env(fields.get(b"env", refs.ANY_ENV))
-
-
-def _get(state: AgentState, event: Request, now: int) -> "list[Effect]":
-    fields = asked.fields(event.pairs, _WHERE)
-    if (b"key" in fields) == (b"want" in fields):
-        raise UsageFault("get names one key", "agentkeys get GITHUB_TOKEN")
-    org, env = _where(fields)
-    if b"key" in fields:
-        slug, held = state.holdings.resolve(org, env, fields[b"key"])
-    else:
-        (want,) = asked.wants(event.pairs)
-        slug, held = state.holdings.resolve(org, env, want.key)
-        state.holdings.check_grade(slug, held, want.minimum)
-    state.gave(now)
-    return [
-        Audit(event.conn, "get", event.peer.uid, event.peer.pid, [slug], "allow"),
-        Reply(event.conn, [b"ok", b"value", held.secret.view()], secret=True),
-    ]
-
-
-def _exec(state: AgentState, event: Request, now: int) -> "list[Effect]":
-    fields = asked.fields(event.pairs, _EXEC, repeated=_KEYS)
-    org, env = _where(fields)
-    named = asked.wants(event.pairs)
-    if not named and env == refs.SUDO_ENV:
-        raise UsageFault("sudo keys are only given by name", "agentkeys exec --env sudo --key NAME -- command")
-    if fields.get(b"lenient", "1") != "1":
-        raise UsageFault("lenient is 1, or not there")
-    if b"lenient" in fields:
-        return _exec_lenient(state, event, org, env, now)
-    prepared = _injection(state, org, env, named)
-    state.gave(now)
-    return [
-        Audit(event.conn, "exec", event.peer.uid, event.peer.pid, prepared.slugs, "allow"),
-        Reply(event.conn, prepared.fields, secret=True),
-    ]
-
-
-def _injection(state: AgentState, org: str, env: str, named: "list[asked.Want]") -> Injection:
-    """All that was asked for. Raises Absent, Locked, Denied, UsageFault."""
-    prepared = None if named else state.holdings.prepared.get((org, env))
-    if prepared is None:
-        found = _named(state, org, env, named) if named else state.holdings.resolve_all(org, env)
-        prepared = Injection(found, state.allowed_names)
-        if not named:
-            state.holdings.prepare(org, env, prepared)
-    return prepared
-
-
-def _hook(state: AgentState, event: Request, now: int) -> "list[Effect]":
-    """Say whether `exec` would be given this; where the operator's config has it so, give the keys that are named.
-
-    Without a value it is no use of a key, and leaves no line.
-    """
-    fields = asked.fields(event.pairs, _WHERE, repeated=_KEYS)
-    org, env = _where(fields)
-    named = asked.wants(event.pairs)
-    injection = _injection(state, org, env, named)
-    if not named or not state.inject:
-        return [Reply(event.conn, [b"ok"])]
-    state.gave(now)
-    return [
-        Audit(event.conn, "hook", event.peer.uid, event.peer.pid, injection.slugs, "allow"),
-        Reply(event.conn, injection.fields, secret=True),
-    ]
-
-
-def _exec_lenient(state: AgentState, event: Request, org: str, env: str, now: int) -> "list[Effect]":
-    """What can be given; the rest is named in `left-out` fields, which no variable can be called, and in the log."""
-    left_out: LeftOut = []
-    named = asked.wants(event.pairs)
-    held = state.holdings
-    found = _named(state, org, env, named, left_out) if named else held.resolve_all(org, env, left_out)
-    given = []
-    for row in found:
-        try:
-            Injection([row], state.allowed_names)
-        except AgentkeysError as fault:
-            left_out.append((row[0], fault))
-        else:
-            given.append(row)
-    injection = Injection(given, state.allowed_names)
-    uid, pid = event.peer.uid, event.peer.pid
-    effects: list[Effect] = []
-    if given:
-        state.gave(now)
-        effects.append(Audit(event.conn, "exec", uid, pid, injection.slugs, "allow"))
-    if left_out:
-        why = "; ".join([reason.message for _, reason in left_out])
-        effects.append(_denial(state, event.conn, event.peer, "exec", [key for key, _ in left_out], why))
-    for _, reason in left_out:
-        injection.fields += (b"left-out", reason.message.encode("utf-8", "replace"))
-    return [*effects, Reply(event.conn, injection.fields, secret=True)]
-
-
-def _named(
-    state: AgentState, org: str, env: str, named: "list[asked.Want]", left_out: "LeftOut | None" = None
-) -> "list[tuple[str, str, Held]]":
-    """(slug, variable, value) for each key asked for; one that is optional and absent is passed over.
-
-    With `left_out`, a key that isn't held goes there, once an unlock told which keys there are.
-    """
-    found = []
-    for want in named:
-        try:
-            slug, held = state.holdings.resolve(org, env, want.key)
-            state.holdings.check_grade(slug, held, want.minimum)
-        except (Absent, Denied, Locked) as fault:
-            if want.optional and isinstance(fault, Absent):
-                continue
-            if left_out is None or isinstance(fault, NotUnlocked):
-                raise
-            left_out.append((want.key, fault))
-        else:
-            found.append((slug, want.variable, held))
-    return found
 
 
 def _status(state: AgentState, event: Request, now: int) -> "list[Effect]":
@@ -346,32 +205,6 @@ def _query(state: AgentState, event: Request, now: int) -> "list[Effect]":
     return [Reply(event.conn, reply)]
 
 
-def _names(state: AgentState, event: Request, now: int) -> "list[Effect]":
-    """The slugs of the rack, locked ones too, as the last unlock told them; no value, and no use of a key."""
-    asked.fields(event.pairs, frozenset())
-    slugs = sorted(state.holdings.directory or ())
-    found = [b"slugs", "\n".join(slugs).encode("ascii")] if slugs else []
-    return [Reply(event.conn, [b"ok", *found])]
-
-
-def _known(state: AgentState, event: Request, now: int) -> "list[Effect]":
-    """`salt`, and `digests` that were made with it: say which of them are of values that are held, by their place.
-
-    It tells a caller nothing of a value that it doesn't have, and is no use of a key.
-    """
-    known = asked.exactly(event.pairs, frozenset((b"salt", b"digests")), "known")
-    salt, digests = bytes(known[b"salt"]), bytes(known[b"digests"])
-    if len(salt) != DIGEST_SIZE or len(digests) % DIGEST_SIZE or len(digests) > MAX_DIGESTS * DIGEST_SIZE:
-        raise UsageFault("a salt and up to 4096 digests are 16 bytes each")
-    places = {digests[at : at + DIGEST_SIZE]: at // DIGEST_SIZE for at in range(0, len(digests), DIGEST_SIZE)}
-    reply: list[bytes | bytearray | memoryview] = [b"ok"]
-    for slug, held in state.holdings.held.items():
-        digest = blake2b(held.secret.view(), digest_size=DIGEST_SIZE, key=salt).digest()
-        if digest in places:
-            reply += (b"match", b"%d %s" % (places[digest], slug.encode("ascii")))
-    return [Reply(event.conn, reply)]
-
-
 def _reload(state: AgentState, event: Request, now: int) -> "list[Effect]":
     asked.fields(event.pairs, frozenset())
     return [NewEpoch(), Reply(event.conn, [b"ok"])]
@@ -395,7 +228,7 @@ def _open(state: AgentState, event: Request, now: int) -> "list[Effect]":
     if wait:
         refusal = _error(event.conn, DENIED, "wrong passphrase", f"{OPEN_HINT} --for {state.owner}")
         refusal.wait = wait
-        return [_denial(state, event.conn, event.peer, "open", [], "wrong passphrase"), refusal]
+        return [denial(state, event.conn, event.peer, "open", [], "wrong passphrase"), refusal]
     return [
         Audit(event.conn, "open", event.peer.uid, event.peer.pid, [], "allow"),
         NewEpoch(),
@@ -422,12 +255,12 @@ _READS = frozenset((b"get", b"exec"))
 _HANDLERS = {
     b"ping": _ping,
     b"query": _query,
-    b"get": _get,
-    b"exec": _exec,
-    b"hook": _hook,
+    b"get": reading.get,
+    b"exec": reading.exec_,
+    b"hook": reading.hook,
     b"status": _status,
-    b"names": _names,
-    b"known": _known,
+    b"names": reading.names,
+    b"known": reading.known,
     b"relock": _relock,
     b"unlock": unlocking.unlock,
     b"unlock-add": unlocking.add,

@@ -1,7 +1,8 @@
 """Everything an agent knows, and its one timer."""
 
 from agentkeys.core import refs
-from agentkeys.core.effects import Effect, NewEpoch, SetTimer, Wipe
+from agentkeys.core.effects import Audit, Effect, NewEpoch, SetTimer, Wipe
+from agentkeys.core.events import Peer
 from agentkeys.core.holdings import Holdings, Staged
 from agentkeys.core.padlock import Padlock
 from agentkeys.core.renewals import Renewals
@@ -57,6 +58,12 @@ class AgentState:
     def idle_since(self, now: int) -> bool:
         """Whether the idle limit is reached."""
         return bool(self.idle) and now >= self.last_use + self.idle * 1000
+
+
+def denial(state: AgentState, conn: int, peer: Peer, verb: str, keys: "list[str]", why: str) -> Audit:
+    """The line that says so; `status` counts them."""
+    state.use.denied += 1
+    return Audit(conn, verb, peer.uid, peer.pid, keys, "deny", why)
 
 
 def set_timer(state: AgentState) -> "list[Effect]":

@@ -18,7 +18,7 @@ from agentkeys.client import shims
 from agentkeys.client.connection import Connection
 from agentkeys.client.shells import dialect_of
 from agentkeys.core import token_shapes
-from agentkeys.core.agent import DIGEST_SIZE, MAX_DIGESTS
+from agentkeys.core.reading import DIGEST_SIZE, MAX_DIGESTS
 from agentkeys.errors import AgentkeysError
 from agentkeys.setup.doctor.findings import Finding, note, ok, quoted, warning
 from agentkeys.setup.doctor.scene import Scene
