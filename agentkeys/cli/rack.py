@@ -319,7 +319,7 @@ def unlock(
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("socket", connection.path)]
     fields += [("org", org or refs.ANY_ORG), ("env", env or refs.ANY_ENV), ("duration", str(seconds))]
     fields += [("key", key) for key in wanted]
-    nothing = f"nothing in the rack of {chosen} for env {env or refs.ANY_ENV}"
+    nothing = f"nothing in the rack of {chosen} for env {env or refs.ANY_ENV}: agentkeys list --for {chosen}"
     return unlocked.report(work("unlock", fields), nothing, as_json)
 
 

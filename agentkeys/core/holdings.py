@@ -152,7 +152,8 @@ class Holdings:
                 if held is None:
                     raise self._not_held(slug)
                 return slug, held
-        raise Absent(f"{self.owner} has no key {refs.shown(key)} in env {env}", self.set_hint(wanted[0]))
+        there = refs.elsewhere(self.directory, org, key)
+        raise Absent(f"{self.owner} has no key {refs.shown(key)} in env {env}{there}", self.set_hint(wanted[0]))
 
     def resolve_all(self, org: str, env: str, left_out: "LeftOut | None" = None) -> "list[tuple[str, str, Held]]":
         """(slug, name, value) of everything that unlocks brought for `org` and @all in `env` and all; never sudo.

@@ -3,6 +3,8 @@
 slug = org.env.NAME      acme.prod.STRIPE_KEY      @all.all.GITHUB_TOKEN
 """
 
+from collections.abc import Iterable
+
 from agentkeys.errors import UsageFault
 
 DEFAULT_OWNER = "human"
@@ -127,6 +129,14 @@ def candidates(org: str, env: str, key: str) -> "list[str]":
         if other not in found:
             found.append(other)
     return found
+
+
+def elsewhere(slugs: "Iterable[str]", org: str, key: str) -> str:
+    """What an error adds of a key that isn't in the env that was asked: the envs that have it; "" for none."""
+    name = key.rpartition(".")[2]
+    ends = [slug.rpartition(".")[0].partition(".") for slug in slugs if slug.endswith(f".{name}")]
+    envs = sorted({env for its_org, _, env in ends if its_org in (org, ANY_ORG)})
+    return f"; it is in env {', '.join(envs)}" if envs else ""
 
 
 def parse_duration(text: str) -> int:

@@ -246,8 +246,9 @@ def choose(manifest: Manifest, org: str, env: str, keys: "list[str]") -> "list[s
     for key in keys:
         found = [slug for slug in refs.candidates(org, env, key) if slug in manifest.keys]
         if not found:
+            there = refs.elsewhere(manifest.keys, org, key)
             raise Absent(
-                f"{manifest.owner} has no key {refs.shown(key)} in env {env}",
+                f"{manifest.owner} has no key {refs.shown(key)} in env {env}{there}",
                 f"agentkeys list --for {manifest.owner}",
             )
         chosen[found[0]] = None

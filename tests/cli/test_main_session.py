@@ -99,7 +99,7 @@ def test_unlock_says_what_it_brought(home: Home, cli: Runner, canary: Plant) -> 
     """Each slug and its time, the cap that shortened it on stderr, and the same as JSON."""
     cli("init", check=True)
     cli("agent", check=True)
-    assert cli("unlock", check=True).out == b"nothing in the rack of human for env all\n"
+    assert cli("unlock", check=True).out == b"nothing in the rack of human for env all: agentkeys list --for human\n"
     cli("set", "GITHUB_TOKEN", "--max-duration", "10m", input=canary("T"), check=True)
     done = cli("unlock", "--duration", "1h", check=True)
     assert done.out == b"unlocked @all.all.GITHUB_TOKEN for 10m\n"

@@ -138,3 +138,19 @@ def test_foreign_text_is_shown_quoted_and_printable(text: str) -> None:
 def test_long_foreign_text_is_cut() -> None:
     """And marked as cut."""
     assert refs.shown("x" * 65) == "'" + "x" * 64 + "…'"
+
+
+@pytest.mark.parametrize(
+    ("org", "key", "said"),
+    [
+        ("@all", "STRIPE", "; it is in env prod, test"),
+        ("acme", "STRIPE", "; it is in env prod, stage, test"),
+        ("acme", "acme.all.STRIPE", "; it is in env prod, stage, test"),
+        ("@all", "RIPE", ""),
+        ("@all", "NOPE", ""),
+    ],
+)
+def test_a_key_of_another_env_is_said_to_be_there(org: str, key: str, said: str) -> None:
+    """Every env of this org or the machine's that has a key of that name."""
+    slugs = ["@all.prod.STRIPE", "@all.test.STRIPE", "acme.stage.STRIPE", "other.more.STRIPE", "acme.test.STRIPE"]
+    assert refs.elsewhere(slugs, org, key) == said

@@ -19,6 +19,7 @@ HOLES = {
     "event.peer.limited": "a process of another login session",
     "slot(card.owner)": "identity-OWNER",
     "known": rf"(?:; there is {HOLE}|{HOLE})",
+    "there": "(?:; it is in env ENVS)?",
     "where": "(?: at FILE:N)",
     "which": "(?:is another agent|are other agents)",
     "who": "pid N",
