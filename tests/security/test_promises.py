@@ -77,6 +77,7 @@ starts, X processes and memory, R what fails. docs/explanation/threat-model.md s
         agent/test_audit.py::test_who_asks_is_the_kernels_word
     S21 an owner that is a path, empty, long, odd or a look-alike: refused, and nothing is created
         cli/test_owner_choice.py::test_a_name_that_can_not_be_an_owners_creates_nothing
+        cli/test_owner_choice.py::test_no_verb_takes_what_can_not_be_an_owners_name
         core/test_refs.py::test_an_owner_is_what_the_design_says
     S22 a variable leads to another user's listener: not a byte is sent
         security/test_other_users.py::test_a_listener_of_another_user_gets_no_byte
