@@ -5,8 +5,10 @@ Rows 1 to 35 are `agentkeys agent`, 75 to 82 `exec`, 87 to 90 what is around the
 
     1 eval of what is printed sets and exports the socket, in every shell
         shell/test_agent_dialects.py::test_start_export_and_stop
+        shell/test_agent_at_a_prompt.py::test_an_agent_comes_and_goes_in_somebodys_shell
     2 run twice: the same socket and pid, one process
         ::test_a_second_start_in_any_shell_finds_the_first
+        shell/test_agent_at_a_prompt.py::test_an_agent_comes_and_goes_in_somebodys_shell
         agent/test_start.py::test_starting_twice_is_starting_once
         cli/test_agent_terminal.py::test_a_line_in_the_start_up_file_row_2
     3 twenty starts at once are one agent
@@ -16,6 +18,7 @@ Rows 1 to 35 are `agentkeys agent`, 75 to 82 `exec`, 87 to 90 what is around the
         agent/test_start_trouble.py::test_a_start_behind_one_that_hangs_ends_and_names_it
     5 a failing start fails the eval, under set -e too
         shell/test_agent_dialects.py::test_a_failure_fails_in_every_shell
+        shell/test_agent_at_a_prompt.py::test_an_agent_comes_and_goes_in_somebodys_shell
         cli/test_agent_output.py::test_an_eval_of_a_failing_agent_fails
         cli/test_agent_terminal.py::test_a_failing_start_inside_an_envrc_is_a_failing_envrc_row_5
     6 a failing start prints false and nothing else
@@ -43,9 +46,11 @@ Rows 1 to 35 are `agentkeys agent`, 75 to 82 `exec`, 87 to 90 what is around the
     14 -k of nobody is exit 3, whatever the pid in the variable; the variable is named
         agent/test_kill.py::test_there_is_no_agent_whatever_the_pid_row_14
         agent/test_kill.py::test_a_variable_that_leads_nowhere_is_named_row_14
+        shell/test_agent_at_a_prompt.py::test_an_agent_comes_and_goes_in_somebodys_shell
     15 -k unsets each variable, and the socket is gone
         agent/test_kill.py::test_when_it_returns_the_agent_is_gone_row_15
         shell/test_agent_dialects.py::test_stopping_prints_the_opposite_in_the_same_dialect
+        shell/test_agent_at_a_prompt.py::test_an_agent_comes_and_goes_in_somebodys_shell
         cli/test_agent_output.py::test_stopping_an_agent_unsets_what_it_exported
     16 after kill -9 a start replaces what was left
         agent/test_start.py::test_a_start_after_kill_9_needs_no_hand
@@ -84,10 +89,13 @@ Rows 1 to 35 are `agentkeys agent`, 75 to 82 `exec`, 87 to 90 what is around the
         agent/test_private.py::test_another_machines_agents_are_not_ours_row_26
     27 `agent -- command`: its exit code, its agent's end, its children's variable
         agent/test_command.py::test_an_agent_for_one_command_row_27
+        shell/test_agent_at_a_prompt.py::test_an_agent_for_one_command_ends_as_that_does
     28 of a command that isn't there: 127, and no agent
         agent/test_command.py::test_a_command_that_is_not_there_row_28
+        shell/test_agent_at_a_prompt.py::test_an_agent_for_one_command_ends_as_that_does
     29 of one that dies of a signal: 128 and its number
         agent/test_command.py::test_a_signal_is_the_commands_own_row_29
+        shell/test_agent_at_a_prompt.py::test_an_agent_for_one_command_ends_as_that_does
     30 socket activation: a right pair serves, anything else is refused; TERM is exit 0
         agent/test_activation.py::test_the_socket_is_served_and_announced
         agent/test_activation.py::test_what_is_not_plainly_ours_is_refused
@@ -151,16 +159,20 @@ Rows 1 to 35 are `agentkeys agent`, 75 to 82 `exec`, 87 to 90 what is around the
     89 /proc/AGENT/{mem,environ,maps,fd} are closed to this user; no core
         security/test_memory.py::test_no_channel_leads_into_an_agent
         security/test_memory.py::test_an_agent_that_crashes_leaves_no_core
-    90 help asks nobody: with the agent locked, frozen or not there
+    90 help and completion prompt for nothing and wait for nobody: with the agent locked, frozen or not there
         cli/test_help.py::test_each_verb_explains_itself
         cli/test_help.py::test_the_top_help_names_every_verb
         ::test_help_asks_no_agent
+        completion/test_words.py::test_completion_never_unlocks
+        completion/test_words.py::test_completion_knows_nothing_of_a_locked_agent
+        completion/test_words.py::test_completion_does_not_wait_for_a_stopped_agent
+        completion/test_words.py::test_completion_starts_nothing
+        completion/test_shells.py::test_tab_completes
 """
 
 import os
 import shlex
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,7 +182,7 @@ import pytest
 
 from agentkeys.cli.app import FAMILIES
 from tests.agent.seat import Seat, eventually
-from tests.cli.test_exec_terminal import COUNTER
+from tests.shell.prompt import INTERACTIVE, STATUS, Prompt
 from tests.shell.shells import PLAINLY, line, run, shell_named
 from tests.support.plugin import Plant
 from tests.support.runner import Runner
@@ -185,10 +197,6 @@ def test_each_row_names_tests_that_there_are() -> None:
     check_table(__file__, __doc__, NUMBERS)
 
 
-STATUS = {"fish": "$status", "tcsh": "$status"}
-"""The exit code of the command before, where it isn't $?."""
-
-
 @pytest.mark.parametrize("name", PLAINLY)
 def test_a_second_start_in_any_shell_finds_the_first(name: str, rack: Seat) -> None:
     """The same socket and pid, and one process."""
@@ -197,71 +205,6 @@ def test_a_second_start_in_any_shell_finds_the_first(name: str, rack: Seat) -> N
     found = [run(rack.cli, shell, shell.taking(line(rack.cli, "agent"), show), check=True).out for _ in range(2)]
     assert found == [f"{rack.socket}\n{rack.pid}\n".encode()] * 2
     assert len(rack.home.agents()) == 1
-
-
-INTERACTIVE = {
-    "bash": (("bash", "--noprofile", "-i"), ".bashrc", "PS1='ready> '\n"),
-    "dash": (("dash", "-i"), ".shrc", "PS1='ready> '\n"),
-    "zsh": (("zsh", "-i"), ".zshrc", "unsetopt zle promptsp promptcr\nPS1='ready> '\n"),
-    "mksh": (("mksh", "-i"), ".shrc", "set +o emacs +o vi\nPS1='ready> '\n"),
-    "fish": (("fish", "-i"), ".config/fish/config.fish", "function fish_prompt; printf 'ready> '; end\n"),
-    "tcsh": (("tcsh", "-i"), ".tcshrc", "unset edit\nset prompt='ready> '\n"),
-}
-"""Each shell's command line, start-up file and what that says: a prompt that is known, and no line editor."""
-
-
-class Prompt:
-    """Somebody at a terminal, in a shell of theirs."""
-
-    def __init__(self, name: str, seat: Seat) -> None:
-        words, rc, text = INTERACTIVE[name]
-        require(shutil.which(name), name)
-        path = seat.home.path / rc
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        env = {"TERM": "dumb", "ENV": str(path), "ZDOTDIR": str(seat.home.path), "PS1": "not yet> "}
-        self.name = name
-        self.seat = seat
-        self.child: pexpect.spawn[bytes] = seat.cli.with_prefix(*words).on_tty(env=env)
-        self.child.setwinsize(24, 200)
-        self.child.expect_exact(b"ready> ")
-
-    def type(self, text: str) -> None:
-        """Type a line."""
-        self.child.sendline(text.encode())
-
-    def after(self, text: str) -> bytes:
-        """What a line prints; the terminal's echo of it is passed over."""
-        self.type(f'{text}; echo en"d"')
-        self.child.expect(rb"\n([^\n]*)\r\nend\r\n")
-        found = bytes(self.child.match.group(1))
-        self.child.expect_exact(b"ready> ")
-        return found
-
-    def code(self) -> int:
-        """The exit code of the command before, whose end is awaited."""
-        self.child.expect_exact(b"ready> ")
-        self.type(f'echo co"de"={STATUS.get(self.name, "$?")}')
-        self.child.expect(rb"code=(\d+)\r?\n")
-        found = int(self.child.match.group(1))
-        self.child.expect_exact(b"ready> ")
-        return found
-
-    def modes(self) -> bytes:
-        """The terminal's, as a command of this shell finds them."""
-        return self.after("stty -g")
-
-    def start_counting(self) -> psutil.Process:
-        """Run a command that counts its interrupts, through exec; the process."""
-        script = self.seat.home.path / "count"
-        counter = self.seat.home.path / "counter.py"
-        counter.write_text("import os\nos.write(1, b'pid=%d ' % os.getpid())\n" + COUNTER)
-        words = shlex.join(os.fsdecode(word) for word in self.seat.cli.prefix)
-        script.write_text(f"#!/bin/sh\nexec {words} exec --key GITHUB_TOKEN -- {sys.executable} -IS {counter}\n")
-        script.chmod(0o755)
-        self.type(str(script))
-        self.child.expect(rb"pid=(\d+) started\r\n")
-        return psutil.Process(int(self.child.match.group(1)))
 
 
 @pytest.fixture(params=INTERACTIVE)
