@@ -17,12 +17,12 @@ MAX_FILE = 64 * 1024 * 1024
 """Bytes of the largest file we read: a bundle of 10,000 keys is 2 MiB; more than this is not ours."""
 
 LOCK_DEADLINE = 10.0
-"""Seconds to wait for a lock: a writer holds it for milliseconds, so a longer wait means one that is stopped."""
+"""Seconds to wait for one holder of a lock: it needs milliseconds, so more means that it is stopped. Those before us in
+the line are as many holders; however long the line is, it moves."""
 
-LOCK_POLL = 0.01
-LOCK_POLL_LEAST = 0.0005
-"""Seconds between two tries, at first and at last: flock(2) has no time-out of its own, and whoever has waited longest
-asks most often, so that among 20 writers none is left behind."""
+LOCK_POLL = 0.006
+"""Seconds between two tries, give or take half, since flock(2) has no time-out of its own. Twenty that wait take a
+twentieth of a processor; at random, so that none of them is always the late one."""
 
 TEMP_SUFFIX = ".tmp"
 """Ends the name of an unfinished file; leftovers of a crash are removed under the lock and never read."""
@@ -209,7 +209,7 @@ def remove_leftovers(directory: str, *prefixes: str) -> None:
 class FileLock:
     """An exclusive flock(2) on a file of its own, freed by the kernel when the holder dies.
 
-    Use as a context manager. Raises TimedOut, naming the holder's pid, after `deadline` seconds.
+    Use as a context manager. Raises TimedOut, naming the holder's pid, when one has held it for `deadline` seconds.
     """
 
     def __init__(self, path: str, deadline: float = LOCK_DEADLINE) -> None:
@@ -219,7 +219,6 @@ class FileLock:
 
     def __enter__(self) -> "FileLock":  # noqa: PYI034 - typing would cost each worker 2 ms
         make_private_dir(os.path.dirname(self.path))
-        end = time.monotonic() + self.deadline
         try:
             self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
             facts = os.fstat(self.fd)
@@ -230,16 +229,22 @@ class FileLock:
                 os.fchmod(self.fd, 0o600)  # whatever the umask
         except OSError as error:
             raise VaultFault(f"{self.path} can't be opened: {error.strerror}", f"ls -l {self.path}") from None
+        seen, end = -1, 0.0
         while not self.try_lock():
-            if time.monotonic() >= end:
+            signed, now = os.fstat(self.fd).st_mtime_ns, time.monotonic()
+            if signed != seen:
+                seen, end = signed, now + self.deadline  # somebody else has it by now
+            elif now >= end:
                 raise self._late()
-            waited = self.deadline - (end - time.monotonic())
-            time.sleep(max(LOCK_POLL_LEAST, LOCK_POLL - waited * LOCK_POLL / 2))
+            time.sleep(LOCK_POLL * (0.5 + os.urandom(1)[0] / 255))
         self._sign()
         return self
 
     def _sign(self) -> None:
-        """Leave our pid for whoever waits too long; a full disk is no reason to do without the lock."""
+        """Leave our pid for whoever waits too long, and a new time of change for the rest of the line.
+
+        A full disk is no reason to do without the lock.
+        """
         try:
             os.ftruncate(self.fd, 0)
             os.pwrite(self.fd, b"%d\n" % os.getpid(), 0)

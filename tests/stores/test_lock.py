@@ -133,6 +133,39 @@ def test_a_full_disk_hinders_no_lock(tiny_disk: Path, full_disk: Callable[[], No
             atomic.FileLock(str(tiny_disk / "lock" / name), SOON).__enter__()
 
 
+class Clock:
+    """Time that passes in sleep() alone, four seconds at a time; each time `then` happens."""
+
+    def __init__(self, then: Callable[[int], None]) -> None:
+        self.sleeps = 0
+        self.then = then
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.sleeps * 4.0
+
+    def sleep(self, _seconds: float) -> None:
+        """Let it pass."""
+        self.sleeps += 1
+        self.then(self.sleeps)
+
+
+@pytest.mark.parametrize(("last", "waited"), [(0, 3), (3, 6), (100, 103)])
+def test_a_line_that_moves_is_waited_for(last: int, waited: int, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is one holder's: whoever waits counts anew with each, and gives up on the one that stays."""
+
+    def next_holder(number: int) -> None:
+        if number <= last:
+            os.utime(path, ns=(0, number))  # as each who signs
+
+    clock = Clock(next_holder)
+    with atomic.FileLock(path):
+        monkeypatch.setattr(atomic, "time", clock)
+        with pytest.raises(TimedOut, match=f"pid {os.getpid()} has held {path} for 10 s"):
+            atomic.FileLock(path).__enter__()
+    assert clock.sleeps == waited
+
+
 WRITERS, TURNS = 20, 50
 
 
