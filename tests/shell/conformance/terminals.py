@@ -5,12 +5,14 @@ way.
 """
 
 import itertools
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pexpect
+import pytest
 
 from tests.agent.seat import Seat, eventually
 from tests.support.uids import require
@@ -56,6 +58,12 @@ AT_PROMPT = ("bash", "zsh", "fish", "mksh", "tcsh")
 WITH_KEYS = ("bash", "zsh", "fish", "mksh")
 """Those of them that can be given keys."""
 
+HOOK = os.environ.get("CONFORMANCE_HOOK", "agentkeys")
+"""Whose hook the start-up files load; tests.shell.conformance.direnv sets it to `direnv`, and nothing else does."""
+
+WITHOUT_DIRENV = ("mksh", "dash")
+"""The shells that direnv has no hook for."""
+
 
 class Terminal:
     """One shell at its prompt."""
@@ -73,12 +81,16 @@ class Terminal:
         """Start it; `before` and `after` stand before and after the hook's line in its start-up file."""
         self.kind = KINDS[name]
         require(shutil.which(self.kind.name), self.kind.name)
+        if HOOK == "direnv":
+            if name in WITHOUT_DIRENV:
+                pytest.skip(f"direnv has no hook for {name}")
+            say_envrc(seat, seat.home.path, "use agentkeys")
         self.seat = seat
         self.notes = seat.home.path / "notes"
         self.notes.mkdir(exist_ok=True)
         rc = seat.home.path / self.kind.rc
         rc.parent.mkdir(parents=True, exist_ok=True)
-        rc.write_text("\n".join([before, self.kind.hook if hook else "", after, ""]))
+        rc.write_text("\n".join([before, self.kind.hook.replace("agentkeys", HOOK) if hook else "", after, ""]))
         words = [word.format(rc=rc) for word in self.kind.words]
         runner = seat.cli.with_prefix(*words)
         runner.cwd = cwd or seat.home.path
@@ -146,6 +158,13 @@ class Terminal:
 
     def _note(self) -> Path:
         return self.notes / str(next(NUMBERS))
+
+
+def say_envrc(seat: Seat, directory: Path, *lines: str) -> None:
+    """Write an .envrc, and allow it, for a hook of direnv's."""
+    seat.cli("direnv", "install", check=True)
+    (directory / ".envrc").write_text("".join([f"{line}\n" for line in lines]))
+    seat.cli.with_prefix("direnv")("allow", directory, check=True)
 
 
 def counting(seat: Seat) -> tuple[str, Path]:

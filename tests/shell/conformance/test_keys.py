@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.seat import Seat
-from tests.shell.conformance.terminals import WITH_KEYS, Terminal
+from tests.shell.conformance.terminals import HOOK, WITH_KEYS, Terminal, say_envrc
 
 KEYS = ("GITHUB_TOKEN", "OPENAI_API_KEY")
 
@@ -20,6 +20,8 @@ def project(seat: Seat) -> Path:
     place.mkdir()
     (place / ".agentkeys.yml").write_text(f"org: acme\ndefault_env: test\nenv.test: [{', '.join(KEYS)}]\n")
     seat.cli("agent", "--reload", check=True)
+    if HOOK == "direnv":
+        say_envrc(seat, place, "use agentkeys", 'eval "$(agentkeys source)" || true')
     return place
 
 
@@ -37,8 +39,8 @@ def another(shell: Terminal) -> str:
 
 
 @pytest.mark.parametrize("name", WITH_KEYS)
-def test_keys_come_and_go_with_the_directory_rows_62_63(name: str, seat: Seat, project: Path) -> None:
-    """In: set. Out: what was there before, or nothing. Changed by the user: theirs. Relocked: gone."""
+def test_keys_come_and_go_with_the_directory_row_62(name: str, seat: Seat, project: Path) -> None:
+    """In: set, once it is allowed. Out: what was there before, or nothing."""
     shell = Terminal(seat, name)
     shell.export("GITHUB_TOKEN", "before")
     shell.run(f"cd {project}")
@@ -54,7 +56,14 @@ def test_keys_come_and_go_with_the_directory_rows_62_63(name: str, seat: Seat, p
     assert outside["GITHUB_TOKEN"] == "before"
     assert "OPENAI_API_KEY" not in outside
     assert "AGENTKEYS_PROJECT" not in outside
-    shell.run(f"cd {project}")
+    shell.close()
+
+
+@pytest.mark.parametrize("name", WITH_KEYS)
+def test_what_the_user_changed_stays_theirs_row_63(name: str, seat: Seat, allowed: Path) -> None:
+    """After a relock, which takes the other key."""
+    shell = Terminal(seat, name, cwd=allowed)
+    assert shell.environ()["GITHUB_TOKEN"].encode() == seat.values["GITHUB_TOKEN"]
     shell.export("GITHUB_TOKEN", "changed")
     seat.cli("relock", check=True)
     shell.run("true")

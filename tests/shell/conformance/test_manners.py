@@ -178,7 +178,7 @@ def test_a_users_trap_is_still_theirs_rows_52_53(which: str, shared: Seat, termi
     assert "echo caught" in before
     for _ in range(2):
         reload(shared)
-        shell.run(ROUSED, "cd /")
+        shell.run(ROUSED, "cd")
     assert shell.output(show) == before
 
 
@@ -200,7 +200,7 @@ def test_nounset_says_nothing_row_55(name: str, shared: Seat, terminal: Open) ->
     shell = terminal(name, before="set -u")
     shell.run("unset AGENTKEYS_OWNER AGENTKEYS_SOCK AGENTKEYS_STATE")
     reload(shared)
-    shell.run(ROUSED, "cd /", "true")
+    shell.run(ROUSED, "cd", "true")
     assert not re.search("not set|unbound|unset:", shell.screen())
     assert shell.state() == "unlocked"
 
@@ -210,7 +210,7 @@ def test_errexit_ends_no_shell_row_56(name: str, rack: Seat) -> None:
     """Interactive set -e, with pipefail where there is such a thing, and no agent; a status that isn't 0 besides."""
     strict = "set -e" + ("" if name == "dash" else "o pipefail")
     shell = Terminal(rack, name, before=strict)
-    shell.run(strict, ROUSED, "cd /", "! true", "true")
+    shell.run(strict, ROUSED, "cd", "! true", "true")
     assert shell.is_alive()
     assert shell.state() == "no-agent"
     assert "e" in shell.output("echo $-")

@@ -37,9 +37,9 @@ A row is a promise; below it stand the tests that hold it. tests/shell/test_conf
     61 IFS, aliases, functions
         ::test_names_that_the_user_took_do_not_matter_row_61
     62 in and out again: everything as it was
-        shell/conformance/test_keys.py::test_keys_come_and_go_with_the_directory_rows_62_63
+        shell/conformance/test_keys.py::test_keys_come_and_go_with_the_directory_row_62
     63 what the user changed stays theirs
-        shell/conformance/test_keys.py::test_keys_come_and_go_with_the_directory_rows_62_63
+        shell/conformance/test_keys.py::test_what_the_user_changed_stays_theirs_row_63
     64 cd twice and a command on one line
         shell/conformance/test_keys.py::test_a_command_behind_two_cds_sees_the_second_row_64
     65 zsh's directory stack, and subshells
