@@ -189,25 +189,36 @@ def shims_dir(root: str) -> str:
 REPO_MANIFEST = ".agentkeys.yml"
 
 
-def repo_manifest(env: "dict[bytes, bytes]", start: str = "") -> str:
-    """The nearest repository's manifest, from `start` (the working directory) upwards; "" when there is none.
+def repo_places(env: "dict[bytes, bytes]", start: str = "") -> "list[str]":
+    """Where a repository's manifest may lie, the nearest first: from `start` (the working directory) upwards.
 
-    The last directory looked at is the home directory, or the root for who isn't below it. A parent that belongs to
-    somebody else, or root's that everybody may write to (/tmp), has no say over what lies in it and is passed over.
-    A mount point is no border: what is mounted into a repository is part of it.
+    The last directory is the home directory, or the root for who isn't below it. A mount point is no border: what is
+    mounted into a repository is part of it.
     """
     try:
         directory = start or posix.getcwd()
     except OSError:
-        return ""  # it was removed
-    first, last = directory, env_text(env, b"HOME").rstrip("/")
+        return []  # it was removed
+    last = env_text(env, b"HOME").rstrip("/")
+    found = []
     while True:
-        path = f"{directory.rstrip('/')}/{REPO_MANIFEST}"
-        if exists(path) and _has_a_say(directory, directory == first):
-            return path
+        found.append(f"{directory.rstrip('/')}/{REPO_MANIFEST}")
         if directory in ("/", last):
-            return ""
+            return found
         directory = directory[: directory.rfind("/")] or "/"
+
+
+def repo_manifest(env: "dict[bytes, bytes]", start: str = "") -> str:
+    """The nearest manifest of repo_places(); "" when there is none.
+
+    A parent that belongs to somebody else, or root's that everybody may write to (/tmp), has no say over what lies in
+    it and is passed over.
+    """
+    places = repo_places(env, start)
+    for path in places:
+        if exists(path) and _has_a_say(path[: path.rfind("/")] or "/", path is places[0]):
+            return path
+    return ""
 
 
 def _has_a_say(directory: str, is_first: bool) -> bool:

@@ -18,8 +18,6 @@ from agentkeys.inject.surroundings import Found
 
 USAGE = "use agentkeys [--for OWNER] [--env ENV] [--org ORG] [--shim PROGRAM,…]"
 
-MANIFEST = ".agentkeys.yml"
-
 
 def export(argv: "list[str]") -> int:
     """Print the script. Raises UsageFault, Denied in somebody else's home, and Unclear as Caller does."""
@@ -27,11 +25,12 @@ def export(argv: "list[str]") -> int:
     surroundings.prepare()
     root = paths.home(posix.environ)
     found = surroundings.look(options)
-    found.project = here(paths.env_text(posix.environ, b"PWD"))
-    directory = shims.fit(root, found.project, programs, shim_options(options))
+    pwd, place = paths.env_text(posix.environ, b"PWD"), posix.getcwd()
+    found.project = known_as(pwd, found.project or place)
+    directory = shims.fit(root, known_as(pwd, place), programs, shim_options(options))
     sh = DIALECTS["sh"]
     lines = [sh.export(name, text) for name, text in surroundings.references(found).items() if text]
-    lines.append(_command("watch_file", f"{found.project}/{MANIFEST}", paths.epoch_file(root, found.owner)))
+    lines.append(_command("watch_file", *watched(root, found)))
     if directory:
         lines.append(_command("PATH_add", directory))
     why = why_not(found)
@@ -40,14 +39,36 @@ def export(argv: "list[str]") -> int:
     return client.write_out(b"".join(lines))
 
 
-def here(pwd: str) -> str:
-    """This directory by the name that the user knows it by, $PWD, if that is one of its names."""
-    try:
-        named, real = posix.stat(pwd), posix.stat(".")
-    except OSError:
-        return posix.getcwd()
-    same = (named.st_dev, named.st_ino) == (real.st_dev, real.st_ino)
-    return pwd if same and pwd.startswith("/") else posix.getcwd()
+def known_as(pwd: str, directory: str) -> str:
+    """This directory or one above it by the name that the user knows it by: what of $PWD is a name of it, if any is."""
+    real = posix.stat(directory)
+    while pwd.startswith("/"):
+        try:
+            named = posix.stat(pwd)
+        except OSError:
+            break
+        if (named.st_dev, named.st_ino) == (real.st_dev, real.st_ino):
+            return pwd
+        pwd = pwd[: pwd.rfind("/")]
+    return directory
+
+
+def watched(root: str, found: Found) -> "list[str]":
+    """The files whose change may change what was told; one that isn't there changes when it appears.
+
+    The manifest and every place where a nearer one would count, what the manifest extended when it was allowed, whether
+    it is allowed, and the sign of the owner's agents. What else it extends by now counts only once that is allowed.
+    """
+    places = paths.repo_places(posix.environ)
+    sign = paths.epoch_file(root, found.owner)
+    if not found.manifest:
+        return [*places, sign]
+    from agentkeys.client import repo
+
+    files = places[: places.index(found.manifest) + 1]
+    decided = repo.record(root, found.manifest)
+    files += [path for path, _ in decided.files if path != found.manifest] if decided else []
+    return [*files, repo.record_path(root, found.manifest), sign]
 
 
 def read(argv: "list[str]") -> "tuple[Options, list[str]]":

@@ -32,8 +32,10 @@ class Found:
         self.owner = ""
         self.sock = ""
         """Of the agent that answered, or that the user named; empty without one."""
+        self.manifest = ""
+        """The repository's."""
         self.project = ""
-        """The directory of the repository's manifest."""
+        """The directory of the manifest."""
         self.state = ""
         """What `agentkeys exec` would meet here: unlocked, or one word for why not."""
         self.values: list[tuple[str, bytes]] = []
@@ -89,7 +91,7 @@ def look(options: Options) -> Found:
     sign = paths.epoch_sign(file)  # before the question, so that no change after it is missed
     found.watch = (paths.to_bytes(sign), b"" if sign else paths.to_bytes(file), b"")
     manifest = "" if options.no_repo else paths.repo_manifest(caller.environ)
-    found.project = manifest.rpartition("/")[0] or manifest[:1]
+    found.manifest, found.project = manifest, manifest.rpartition("/")[0] or manifest[:1]
     try:
         settle_repo(caller, options)
     except AgentkeysError as fault:

@@ -46,6 +46,11 @@ class Project:
         done = self.direnv("export", "json", env=environment, check=True)
         return dict(json.loads(done.out)) if done.out.strip() else {}
 
+    def prompt(self, environment: dict[str, Any]) -> dict[str, Any]:
+        """What a shell's environment is after one more prompt."""
+        after = {**environment, **self.export(**environment)}
+        return {name: text for name, text in after.items() if text is not None}
+
     def run(self, *command: str, **options: Any) -> Result:
         """A command in the project's environment."""
         return self.direnv("exec", self.path, *command, **options)

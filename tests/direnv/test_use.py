@@ -76,7 +76,7 @@ def test_direnv_sees_each_change(project: Project) -> None:
     ):
         assert project.export(**environment) == {}, "nothing changed"
         change()
-        environment |= {name: text for name, text in project.export(**environment).items() if text is not None}
+        environment = project.prompt(environment)
         assert state(environment) == expected
 
 
