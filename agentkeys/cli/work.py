@@ -4,7 +4,7 @@ import os
 import posix
 from collections.abc import Callable
 
-from agentkeys import paths, procs
+from agentkeys import client, paths, procs
 from agentkeys.cli.values import prompt_hidden
 from agentkeys.client import chosen_owner, owner_of
 from agentkeys.client.connection import Connection, agent_sockets
@@ -13,8 +13,16 @@ from agentkeys.errors import AgentkeysError, Denied, Locked, NoAgent, TimedOut, 
 from agentkeys.wire import WireError
 from agentkeys.worker.job import Answer, encode, encode_fault, gather, read_question
 
-DEADLINE = 60.0
-"""Seconds for a job that asks nobody anything; it takes 30 ms."""
+DEADLINE = 90.0
+"""Seconds between two words of a job; it takes 30 ms, and a person before the keychain's dialog has 60 s."""
+
+ATTENDED = frozenset(
+    "init set import del list unlock alias remove recipient-set recipient-del recipient-get restore session-choose"
+    " session-move session-clear".split()
+)
+"""Jobs in which a person may be asked to unlock the keychain; what looks or renews by the way asks nobody."""
+
+DIALOG_OPENS = "the keychain is locked: unlock it in the window that opens on your desktop, within 60 s"
 
 SCRIPT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/worker/__main__.py"
 
@@ -22,10 +30,12 @@ SCRIPT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/worker/
 def work(name: str, fields: "list[tuple[str, bytes | str]]", ask: "Callable[[str], bytes]" = prompt_hidden) -> Answer:
     """Run one job. Raises what the worker answered, TimedOut, or AgentkeysError when it died.
 
-    `ask` puts the worker's question to the person, and raises AgentkeysError when there is nobody to answer it.
+    `ask` puts the worker's question to the person, and raises AgentkeysError when there is nobody to answer it. Only
+    with the usual one may the keychain open its dialog.
     """
+    attended = name in ATTENDED and ask is prompt_hidden and is_attended()
     with procs.Worker(SCRIPT) as worker:
-        worker.send(encode(name, [*fields, *_from_environment()]))
+        worker.send(encode(name, [*fields, *_from_environment(), *([("person", "1")] if attended else [])]))
         while True:
             try:
                 message = gather(lambda: worker.receive(DEADLINE))
@@ -35,6 +45,16 @@ def work(name: str, fields: "list[tuple[str, bytes | str]]", ask: "Callable[[str
             if question is None:
                 return Answer(message)
             worker.send(_reply(*question, ask))
+
+
+def is_attended() -> bool:
+    """Whether a person is there to answer a dialog: who sees our stderr, or sits at a display.
+
+    What a service manager started itself (systemd.exec(5), $SYSTEMD_EXEC_PID) is nobody's, also on a desktop.
+    """
+    if posix.environ.get(b"SYSTEMD_EXEC_PID") == str(os.getpid()).encode("ascii"):
+        return False
+    return os.isatty(2) or any(posix.environ.get(name) for name in (b"DISPLAY", b"WAYLAND_DISPLAY"))
 
 
 def _from_environment() -> "list[tuple[str, bytes | str]]":
@@ -58,6 +78,9 @@ def _reply(kind: str, text: str, ask: "Callable[[str], bytes]") -> bytes:
     if kind == "variable":
         value = posix.environ.get(paths.to_bytes(text))
         return encode("ok", [] if value is None else [("value", value)])
+    if kind == "dialog":
+        client.note(DIALOG_OPENS)
+        return encode("ok", [])
     try:
         return encode("ok", [("text", ask(text))])
     except AgentkeysError as fault:

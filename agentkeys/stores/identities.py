@@ -18,7 +18,7 @@ from agentkeys.stores import atomic, identity, identity_plugin, identity_sealed
 from agentkeys.stores.asking import Means
 from agentkeys.stores.card import Card
 from agentkeys.stores.identity import OpenIdentity
-from agentkeys.stores.keychain import open_keychain
+from agentkeys.stores.keychain_here import open_keychain
 
 VIAS = ("keychain", "file", "ssh", "passphrase", "env")
 """Beside plugin:NAME."""

@@ -9,7 +9,6 @@ password opens a prompt; macOS through keyring's own backend class (written from
 
 import abc
 import base64
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -22,9 +21,11 @@ PROBE_SECONDS = 2.0
 """What a keychain that works needs at most without a person; a hung one is given up after it."""
 
 PROMPT_SECONDS = 60.0
-"""For the one call that may open a dialog."""
+"""For the one call that may open a dialog: a person finds the window and types."""
 
 FILES_HINT = "AGENTKEYS_SESSION_STORE=file keeps to files"
+
+OPEN_HINT = "unlock it by logging in to the desktop, then again"
 
 SOME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.@ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 MAX_ACCOUNT = 200
@@ -107,16 +108,18 @@ class Keychain(abc.ABC):
         """How it stands, and what it is, within PROBE_SECONDS; asks nobody and starts nothing."""
         return Probe(self.state())
 
+    def unlock(self) -> None:
+        """Let it ask the person in a dialog of its own, within PROMPT_SECONDS; it is open afterwards.
 
-def open_keychain() -> Keychain:
-    """This machine's keychain; one that is always `absent` where there is none."""
-    if sys.platform == "darwin":
-        from agentkeys.stores.keychain_macos import MacKeychain
+        Raises Locked when the dialog is dismissed or it has none, TimedOut when nobody answers, VaultFault when it
+        refuses.
+        """
+        raise locked("what is asked for")
 
-        return MacKeychain()
-    from agentkeys.stores.keychain_linux import SecretService
-
-    return SecretService()
+    @property
+    def left_locked(self) -> AgentkeysError | None:
+        """Why it is locked although a person was asked; None where nobody was."""
+        return None
 
 
 def read_back(keychain: Keychain, account: str, value: bytes) -> None:
@@ -127,9 +130,7 @@ def read_back(keychain: Keychain, account: str, value: bytes) -> None:
 
 def locked(account: str) -> AgentkeysError:
     """The error for a slot that is there and can't be read."""
-    return Locked(
-        f"the keychain is locked, and {account} is in it", "unlock it by logging in to the desktop, then again"
-    )
+    return Locked(f"the keychain is locked, and {account} is in it", OPEN_HINT)
 
 
 def to_text(value: bytes) -> str:

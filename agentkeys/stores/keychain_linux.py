@@ -1,7 +1,7 @@
 """The freedesktop Secret Service (gnome-keyring, KWallet, KeePassXC), by secretstorage over D-Bus.
 
 The specification's ReadAlias and SearchItems open no dialog; CreateItem and GetSecret on a locked collection would,
-so those are only called once the collection is known to be open.
+so those are only called once the collection is known to be open. unlock() alone opens one.
 """
 
 import os
@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agentkeys import paths
-from agentkeys.errors import TimedOut, VaultFault
+from agentkeys.errors import Locked, TimedOut, VaultFault
 from agentkeys.stores.keychain import (
     FILES_HINT,
+    OPEN_HINT,
     PROBE_SECONDS,
     PROMPT_SECONDS,
     SERVICE,
@@ -28,6 +29,10 @@ SECRETS = "org.freedesktop.secrets"
 
 NO_COLLECTION = "/"
 """What ReadAlias answers when no default collection exists (Secret Service API, 0.2)."""
+
+
+NO_PROMPT = "/"
+"""What Unlock answers where no dialog is needed (same)."""
 
 
 class NoService(VaultFault):
@@ -109,12 +114,21 @@ class SecretService(Keychain):
                 "delete the entry in the keychain's own program, then again",
             )
 
-    def unlock(self) -> bool:
-        """Let the service ask the person in its own dialog; whether it is open now. For a person at a display only."""
+    def unlock(self) -> None:
+        """See Keychain. Another process shows the dialog, and D-Bus knows its display: nothing of ours has to."""
         with _service(PROMPT_SECONDS) as (connection, path):
             if path == NO_COLLECTION:
-                return False
-            return not _collection(connection, path).unlock()
+                return
+            try:
+                dismissed = _ask_person(connection, path)
+            except TimedOut:  # the dialog goes with our connection
+                raise TimedOut(
+                    f"nobody answered the keychain's dialog within {PROMPT_SECONDS:g} s", OPEN_HINT
+                ) from None
+            if dismissed:
+                raise Locked("the keychain is locked still: its dialog was dismissed, or couldn't be shown", OPEN_HINT)
+            if _collection(connection, path).is_locked():
+                raise VaultFault("the keychain ended its dialog, and is locked still", OPEN_HINT)
 
 
 def _has_bus() -> bool:
@@ -202,11 +216,25 @@ def _bus(seconds: float) -> "Iterator[object]":
 
 def _default_collection(connection: object) -> str:
     """The path of the default collection, or NO_COLLECTION."""
+    (path,) = _secrets(connection).call("ReadAlias", "s", "default")
+    return str(path)
+
+
+def _ask_person(connection: object, path: str) -> bool:
+    """Let the service unlock a collection by a dialog, if that takes one; whether it was dismissed.
+
+    secretstorage's own Collection.unlock() asserts what a result looks like, and KWallet's of a dismissal doesn't.
+    """
+    from secretstorage.util import exec_prompt
+
+    _unlocked, prompt = _secrets(connection).call("Unlock", "ao", [path])
+    return prompt != NO_PROMPT and bool(exec_prompt(connection, prompt)[0])
+
+
+def _secrets(connection: object):  # type: ignore[no-untyped-def]  # secretstorage's own type
     from secretstorage.util import DBusAddressWrapper
 
-    service = DBusAddressWrapper("/org/freedesktop/secrets", "org.freedesktop.Secret.Service", connection)
-    (path,) = service.call("ReadAlias", "s", "default")
-    return str(path)
+    return DBusAddressWrapper("/org/freedesktop/secrets", "org.freedesktop.Secret.Service", connection)
 
 
 def _no_service() -> NoService:

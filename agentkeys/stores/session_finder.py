@@ -14,7 +14,8 @@ from agentkeys.core.session import Damaged, Newer, Session
 from agentkeys.errors import Absent, Locked, TimedOut, UsageFault, VaultFault
 from agentkeys.stores import atomic
 from agentkeys.stores.card import read_card
-from agentkeys.stores.keychain import Keychain, open_keychain
+from agentkeys.stores.keychain import Keychain
+from agentkeys.stores.keychain_here import open_keychain
 from agentkeys.stores.session_places import Files, InKeychain
 from agentkeys.stores.slots import FILE, KEYCHAIN, NOWHERE, Slot, owner_of, read_slot, where, write_slot
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from agentkeys import paths
 from agentkeys.errors import AgentkeysError, Locked, TimedOut, VaultFault
 from agentkeys.stores import atomic
-from agentkeys.stores.keychain import Keychain
+from agentkeys.stores.keychain import OPEN_HINT, Keychain
 
 MAX_RECORD = 16 * 1024
 """Bytes of a session's record we read: it is a few lines."""
@@ -134,7 +134,7 @@ class InKeychain(Place):
         if self.state() == "absent":
             raise VaultFault("there is no keychain here", "agentkeys session doctor")
         if self.state() == "locked":
-            raise Locked("the keychain is locked", "unlock it by logging in to the desktop, then again")
+            raise self.keychain.left_locked or Locked("the keychain is locked", OPEN_HINT)
 
     def _require_present(self) -> None:
         if self.state() == "absent":

@@ -22,7 +22,7 @@ from agentkeys.stores import age, atomic, identities
 from agentkeys.stores.card import Card, card_from_json, publish, timestamp
 from agentkeys.stores.identities import Making
 from agentkeys.stores.identity import OpenIdentity
-from agentkeys.stores.keychain import open_keychain
+from agentkeys.stores.keychain_here import open_keychain
 
 HASH_SIZE = 32
 """Bytes of the rack's hash."""

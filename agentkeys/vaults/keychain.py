@@ -12,7 +12,8 @@ from agentkeys.core import derive
 from agentkeys.core.sealed_json import RESTORE_HINT
 from agentkeys.errors import AgentkeysError, VaultFault
 from agentkeys.stores import atomic
-from agentkeys.stores.keychain import Keychain, locked, open_keychain
+from agentkeys.stores.keychain import Keychain, locked
+from agentkeys.stores.keychain_here import open_keychain
 from agentkeys.vaults.base import Fetched, Place, State, Vault
 
 LEDGER = "keychain.json"
@@ -105,7 +106,7 @@ class KeychainVault(Vault):
         """Raise Locked or VaultFault unless the keychain can be read and written now; TimedOut for one that hangs."""
         state = self._keychain().state()
         if state == "locked":
-            raise locked(f"what {self.place.owner} keeps there")
+            raise self._keychain().left_locked or locked(f"what {self.place.owner} keeps there")
         if state != "ready":
             raise VaultFault("no keychain answers here", "unlock it by logging in to the desktop, then again")
 

@@ -4,7 +4,8 @@ request  = name, (field, value)*        answer = "ok", (field, value)*      or a
 
 Before its answer a worker may ask: "ask", "text", question; the CLI replies "ok", "text", what was typed. Or it asks
 for a variable of the caller's environment: "ask", "variable", name; the reply is "ok", "value", bytes, or plain "ok"
-when that is unset.
+when that is unset. Or it says that a dialog is about to open, which only a job with the field `person` may have: "ask",
+"dialog", whose; the reply is plain "ok" once the person was told.
 """
 
 from collections.abc import Callable
@@ -111,7 +112,7 @@ def encode_fault(fault: AgentkeysError) -> bytes:
 
 
 def read_question(message: bytes) -> "tuple[str, str] | None":
-    """("text", question) or ("variable", name), or None when the message is the answer. Raises WireError."""
+    """("text", question), ("variable", name) or ("dialog", whose); None when it is the answer. Raises WireError."""
     fields = wire.split_fields(unframe(message))
     if bytes(fields[0]) != b"ask" or len(fields) != 3:
         return None

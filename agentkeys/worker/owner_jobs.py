@@ -11,7 +11,8 @@ from agentkeys.core.manifest import Manifest
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown, UsageFault, VaultFault
 from agentkeys.stores import atomic, identities, inventory, succession, wallet_key
 from agentkeys.stores.card import Card, linked_names, publish, read_card
-from agentkeys.stores.keychain import locked, open_keychain
+from agentkeys.stores.keychain import locked
+from agentkeys.stores.keychain_here import open_keychain
 from agentkeys.stores.rack import Rack, sweep, write_unclaimed
 from agentkeys.vaults import names as vault_names
 from agentkeys.vaults import open_vault
@@ -203,9 +204,10 @@ def _require_open_keychain(root: str, card: Card) -> None:
     """Raise Locked or VaultFault now, while the owner is whole, rather than half way through its removal."""
     ledger = f"{paths.vault_dir(root, card.owner)}/{LEDGER}"
     values = paths.exists(ledger)
-    state = open_keychain().state() if values or card.via == "keychain" else ""
+    keychain = open_keychain()
+    state = keychain.state() if values or card.via == "keychain" else ""
     if state == "locked":
-        raise locked("what is to be removed")
+        raise keychain.left_locked or locked("what is to be removed")
     if state == "absent" and values:
         raise VaultFault(
             f"no keychain answers, and values of {card.owner} are in it; {ledger} lists them", f"rm {ledger}"

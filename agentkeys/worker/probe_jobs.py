@@ -12,7 +12,7 @@ from agentkeys.errors import AgentkeysError, Locked, VaultFault
 from agentkeys.stores import atomic, identities
 from agentkeys.stores.asking import Means
 from agentkeys.stores.card import Card, read_card
-from agentkeys.stores.keychain import open_keychain
+from agentkeys.stores.keychain_here import open_keychain
 from agentkeys.stores.rack import Rack, seen_version
 from agentkeys.worker.job import Job
 

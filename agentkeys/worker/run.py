@@ -66,8 +66,17 @@ def _put(kind: str, text: str) -> bytes | None:
         raise Locked(f"{text.rstrip(': ')} is wanted, and nobody can be asked", "agentkeys unlock") from None
 
 
+def _announce() -> None:
+    """Have the CLI tell the person of the keychain's dialog. Raises AgentkeysError when it can't."""
+    _put("dialog", "the keychain")
+
+
 def _work(message: bytes) -> bytes:
     job = jobs.Job(message, _ask, _variable)
+    if job.text("person", ""):
+        from agentkeys.stores import keychain_dialog, keychain_here
+
+        keychain_here.DIALOG.set(keychain_dialog.Dialog(_announce))
     if job.name in ("init", "resolve", "alias", "remove"):
         from agentkeys.worker import owner_jobs
 

@@ -11,7 +11,7 @@ from agentkeys import paths
 from agentkeys.core import session, wallet
 from agentkeys.errors import Absent, UsageFault, VaultFault
 from agentkeys.stores.card import Card, read_card
-from agentkeys.stores.keychain import open_keychain
+from agentkeys.stores.keychain_here import open_keychain
 from agentkeys.stores.session_finder import show_time
 from agentkeys.stores.sessions import SessionStore
 from agentkeys.stores.slots import FILE, KEYCHAIN, NOWHERE, Slot, owner_of, read_slot, slot_ids, strange_slots

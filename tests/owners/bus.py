@@ -13,6 +13,7 @@ from jeepney import DBusAddress, new_method_call
 from jeepney.io.blocking import open_dbus_connection
 
 from tests.agent.seat import eventually
+from tests.owners import prompter as prompting
 
 PASSWORD = b"the keyring's own password"
 
@@ -138,6 +139,16 @@ def keyring(bus: Bus) -> Iterator[None]:
     with running(command, bus.env, PASSWORD) as child:
         bus.keyring_pid = child.pid
         eventually(lambda: _answers(bus))
+        yield
+
+
+@contextmanager
+def prompter(bus: Bus, password: bytes | None) -> Iterator[None]:
+    """Somebody before gnome-keyring's window, who types that, or closes it."""
+    command = [sys.executable, prompting.__file__, bus.address, *([password.decode()] if password is not None else [])]
+    with running(command, {**os.environ}) as child:
+        assert child.stdout
+        assert child.stdout.readline() == f"{prompting.READY}\n".encode()
         yield
 
 

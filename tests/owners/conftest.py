@@ -9,6 +9,7 @@ import pytest
 from tests.agent.seat import Seat, locked, rack, seat, template
 from tests.owners.backups import backup_key
 from tests.owners.bus import Bus, keyring, session_bus
+from tests.owners.moods import Mood, odd_wallet
 from tests.owners.plugins import free, plugin
 from tests.support.homes import Home
 from tests.support.plugin import Plant
@@ -33,6 +34,13 @@ def wallet(bus: Bus) -> Iterator[Bus]:
     require(shutil.which("gnome-keyring-daemon"), "gnome-keyring")
     with keyring(bus):
         yield bus
+
+
+@pytest.fixture
+def mood(bus: Bus, tmp_path: Path) -> Iterator[Mood]:
+    """Puts a stand-in for a keychain, which is on the session bus and well, into another mood."""
+    with odd_wallet(bus, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

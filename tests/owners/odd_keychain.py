@@ -9,6 +9,15 @@ Its mood is a file with one line, read at each call, such as `refuses CreateItem
     drops               CreateItem succeeds and keeps nothing
     alters              CreateItem keeps other bytes
     keeps               Delete succeeds and keeps the item
+
+With `locked ` before it the collection is locked until a person agrees, and the rest says what that person does:
+
+    agrees              types the password
+    dismisses           clicks the dialog away
+    sleeps              does nothing
+    pretends            the dialog ends as if they had agreed, and all is locked still
+
+Each dialog leaves a line in the mood file's neighbour, `asked`.
 """
 
 import sys
@@ -24,6 +33,8 @@ PROMPT = "/org/freedesktop/secrets/prompt/1"
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 UNSUPPORTED = "org.freedesktop.DBus.Error.NotSupported"
 
+LOCKED = "locked "
+
 READY = "there"
 
 
@@ -34,6 +45,9 @@ class OddKeychain:
         self.connection = connection
         self.mood_file = mood
         self.items: dict[str, tuple[dict[str, str], bytes]] = {}
+        self.locked = False
+        self.agreed = False
+        """Whether somebody has unlocked it since it was locked."""
         self.made = 0
 
     def serve(self) -> None:
@@ -47,6 +61,9 @@ class OddKeychain:
         """One call, by the mood of this moment."""
         method, path = call.header.fields[HeaderFields.member], call.header.fields[HeaderFields.path]
         mood = self.mood_file.read_text().strip()
+        self.agreed = self.agreed and mood.startswith(LOCKED)
+        self.locked = mood.startswith(LOCKED) and not self.agreed
+        mood = mood.removeprefix(LOCKED)
         if mood == f"leaves {method}":
             sys.exit()
         elif mood == f"refuses {method}":
@@ -66,7 +83,7 @@ class OddKeychain:
 
     def Get(self, path: str, mood: str, interface: str, name: str) -> tuple[str, object]:  # noqa: N802
         """`Locked` is all that is asked."""
-        return "v", (("b", False),)
+        return "v", (("b", self.locked),)
 
     def OpenSession(self, path: str, mood: str, algorithm: str, given: object) -> tuple[str, object]:  # noqa: N802
         """In plain text."""
@@ -107,13 +124,23 @@ class OddKeychain:
             del self.items[path]
         return "o", ("/",)
 
+    def Unlock(self, path: str, mood: str, wanted: "list[str]") -> tuple[str, object]:  # noqa: N802
+        """By a dialog."""
+        return "aoo", (([], PROMPT) if self.locked else (wanted, "/"))
+
     def Prompt(self, path: str, mood: str, window: str) -> tuple[str, object]:  # noqa: N802
-        """Somebody clicks it away."""
+        """A dialog, in which somebody does what the mood says; to click it away is the usual."""
+        with self.mood_file.with_name("asked").open("a") as asked:
+            asked.write("once\n")
+        if mood == "sleeps":
+            return "", ()
+        self.agreed = mood == "agrees"
+        dismissed = mood not in ("agrees", "pretends")
         signal = new_signal(
             DBusAddress(PROMPT, "org.freedesktop.secrets", "org.freedesktop.Secret.Prompt"),
             "Completed",
             "bv",
-            (True, ("s", "")),
+            (dismissed, ("s", "") if dismissed else ("ao", [COLLECTION])),
         )
         self.connection.send(signal)
         return "", ()

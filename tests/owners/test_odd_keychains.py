@@ -1,16 +1,9 @@
 """A keychain that refuses, lies, vanishes or hangs in the middle: each is told apart, and nothing is half made."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-
 import pytest
 
-from tests.agent.seat import PATIENCE, Seat
-from tests.owners import odd_keychain
-from tests.owners.bus import Bus, running
+from tests.agent.seat import Seat
+from tests.owners.moods import Mood
 from tests.owners.test_keychain import files
 from tests.support.plugin import Plant
 
@@ -42,30 +35,6 @@ READING = {
     "hangs GetSecret": HANGING,
 }
 """What a read meets."""
-
-Mood = Callable[[str], None]
-
-
-@pytest.fixture
-def mood(bus: Bus, tmp_path: Path) -> Iterator[Mood]:
-    """Put the keychain into a mood; one that has left is started again, empty."""
-    file = tmp_path / "mood"
-    children = []
-
-    with ExitStack() as stack:
-
-        def change(text: str) -> None:
-            if children and file.read_text().startswith("leaves"):
-                children[-1].wait(PATIENCE)  # off the bus it may still be there for a moment
-            file.write_text(text)
-            if not children or children[-1].poll() is not None:
-                command = [sys.executable, odd_keychain.__file__, bus.address, str(file)]
-                children.append(stack.enter_context(running(command, {**os.environ})))
-                assert children[-1].stdout
-                assert children[-1].stdout.readline() == f"{odd_keychain.READY}\n".encode()
-
-        change("")
-        yield change
 
 
 def meets(seat: Seat, expected: "tuple[int, bytes]", *words: str, given: bytes = b"x") -> None:
