@@ -101,6 +101,9 @@ class Clients:
                 return
             if connection.out or connection.closing:
                 return
+            connection.stalled = 0  # it has read everything
+            if connection.inbox.mid_message:
+                self._expect(connection)
             self._drain_backlog(connection)
             return
         try:
@@ -164,6 +167,7 @@ class Clients:
             wipe_buffer(backlog)
 
     def _message(self, connection: Connection, payload: memoryview) -> None:
+        connection.stalled = 0  # if it owes the rest of another message, it does so from now on
         if connection.greeted:
             fields = wire.split_fields(payload)
             self._handle(Request(connection.fd, connection.peer, bytes(fields[0]), wire.pairs(fields)))

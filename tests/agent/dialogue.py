@@ -54,8 +54,8 @@ class Dialogue:
         payload = b""
         flags = 0
         while not flags & 1:
-            length, flags = struct.unpack(">IB", self._exactly(5))
-            payload += self._exactly(length - 1)
+            length, flags = struct.unpack(">IB", self.exactly(5))
+            payload += self.exactly(length - 1)
         found = []
         while payload:
             (length,) = struct.unpack(">I", payload[:4])
@@ -63,7 +63,8 @@ class Dialogue:
             payload = payload[4 + length :]
         return found
 
-    def _exactly(self, count: int) -> bytes:
+    def exactly(self, count: int) -> bytes:
+        """So many bytes. Raises EOFError when the agent hung up."""
         data = b""
         while len(data) < count:
             part = self.sock.recv(count - len(data))
