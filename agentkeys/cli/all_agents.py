@@ -65,7 +65,9 @@ def lock(root: str, owner: str, as_json: bool) -> int:
 def close(root: str, owner: str, passphrase: bytes, as_json: bool) -> int:
     """Lock them by a passphrase: they keep what they hold and serve nothing. Raises as lock(), and NoAgent."""
     told = _told(root, owner, b"lock", b"passphrase", passphrase, b"salt", os.urandom(SALT_SIZE))
-    return _report(told, owner, as_json, "locked", "nothing is served until: agentkeys lock --open")
+    code = _report(told, owner, as_json, "locked", "nothing is served until: agentkeys lock --open")
+    client.note(f"should you forget it: agentkeys agent -k --for {owner}, then start and unlock a new agent")
+    return code
 
 
 def open_(root: str, owner: str, passphrase: bytes, as_json: bool) -> int:

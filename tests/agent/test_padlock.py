@@ -52,6 +52,15 @@ def test_a_wrong_passphrase_is_denied(seat: Seat, at_terminal: "Callable[..., pe
     assert seat.cli("get", "GITHUB_TOKEN").code == 4
 
 
+def test_a_forgotten_passphrase_is_no_end(seat: Seat, at_terminal: "Callable[..., pexpect.spawn[bytes]]") -> None:
+    """The way out is said when it is locked; it costs an unlock, and no key."""
+    locked = at_terminal("lock", "--passphrase", typed=("sesame", "sesame"))
+    assert b"should you forget it: agentkeys agent -k --for human" in locked.before
+    seat.cli("agent", "-k", "--for", "human", check=True)
+    seat.start().unlock()
+    assert seat.get("GITHUB_TOKEN", check=True).out == seat.values["GITHUB_TOKEN"]
+
+
 @pytest.mark.parametrize(("typed", "said"), [(("a", "b"), b"differ"), (("",), b"locks nothing")])
 def test_a_typo_locks_nothing(
     typed: "tuple[str, ...]", said: bytes, seat: Seat, at_terminal: "Callable[..., pexpect.spawn[bytes]]"
