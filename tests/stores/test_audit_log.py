@@ -18,6 +18,7 @@ from agentkeys.stores.audit_log import CHAIN, UNSEALED, AuditLog
 from tests.stores.chains import STATE_KEY, open_log, said, say, whole_chain
 from tests.stores.conftest import Script
 from tests.support.runner import Runner
+from tests.support.sweeps import killed
 
 WRITER = f"""
 from agentkeys.core.secret import Secret
@@ -53,11 +54,14 @@ def test_the_log_is_this_user_s_alone(tmp_path: Path) -> None:
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
 
 
-def test_a_line_is_on_the_disk_before_append_returns(tmp_path: Path, program: Runner, script: Script) -> None:
-    """30 writers killed at any instant: what they acknowledged is in the chain, and the chain goes on."""
+@killed
+def test_a_line_is_on_the_disk_before_append_returns(
+    kills: int, tmp_path: Path, program: Runner, script: Script
+) -> None:
+    """Writers killed at any instant: what they acknowledged is in the chain, and the chain goes on."""
     chance = random.Random(11)
     expected = []
-    for name in range(30):
+    for name in range(kills):
         child = program.start(*script(WRITER), str(tmp_path), str(name), "100000", stdout=subprocess.PIPE)
         acknowledged = [child.stdout.readline() for _ in range(chance.randint(1, 40))]
         child.send_signal(signal.SIGKILL)
@@ -66,7 +70,7 @@ def test_a_line_is_on_the_disk_before_append_returns(tmp_path: Path, program: Ru
     say(open_log(tmp_path), "LAST")
     found = said(tmp_path)
     assert set(expected) <= set(found)
-    assert len(found) <= len(expected) + 1 + 30
+    assert len(found) <= len(expected) + 1 + kills
 
 
 def test_many_writers_make_one_chain(tmp_path: Path, program: Runner, script: Script) -> None:

@@ -12,6 +12,7 @@ from agentkeys.stores import atomic
 from tests.stores.conftest import Script
 from tests.stores.syscalls import Tracer
 from tests.support.runner import Runner
+from tests.support.sweeps import killed
 
 OLD, NEW = b"old" * 4000, b"new" * 5000
 
@@ -92,13 +93,14 @@ while True:
 """
 
 
+@killed
 def test_a_kill_at_any_instant_leaves_the_last_acknowledged_or_the_next(
-    path: Path, program: Runner, script: Script
+    kills: int, path: Path, program: Runner, script: Script
 ) -> None:
-    """40 writers, each killed somewhere in a write: no torn file, nothing acknowledged is lost."""
+    """Writers, each killed somewhere in a write: no torn file, nothing acknowledged is lost."""
     chance = random.Random(7)
     between = 0
-    for _ in range(40):
+    for _ in range(kills):
         child = program.start(*script(COUNT), str(path), stdout=subprocess.PIPE)
         acknowledged = [child.stdout.readline() for _ in range(chance.randint(1, 30))]
         for _ in range(chance.randint(0, 3000)):
