@@ -233,6 +233,11 @@ def allow_dir(root: str) -> str:
     return f"{root}/allow"
 
 
+def repo_lock(root: str) -> str:
+    """The lock of who edits a repository's manifest; no owner's name has a dot."""
+    return f"{root}/lock/repo.manifests.lock"
+
+
 def run_dir(root: str, owner: str) -> str:
     """One locked file for each live agent of an owner on this machine."""
     return f"{root}/run/{machine_id()}/{owner}"

@@ -195,13 +195,18 @@ def _set_slug(root: str, slug: str, text: str, env: str, org: str, at: str) -> "
     """
     if at == "-" or not (at or paths.repo_manifest(posix.environ)):
         return slug, str
-    from agentkeys.cli.repo import set_place
+    from agentkeys.cli import place as places
 
     its_org, its_env, name = slug.split(".")
     if "." in text:
         org, env = its_org, its_env
-    place = set_place(root, name, env, org, at)
-    return refs.slug(place.org, place.env, name), lambda: place.keep(root)
+    place = places.of_set(root, name, env, org, at)
+
+    def declare() -> str:
+        place.keep(root)
+        return f", and its name to env.{place.env} of {place.manifest}" if place.names else ""
+
+    return refs.slug(place.org, place.env, name), declare
 
 
 def socket_of(owner: str, vault: str) -> str:

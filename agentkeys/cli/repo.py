@@ -11,7 +11,6 @@ from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.work import home
 from agentkeys.client import repo
-from agentkeys.client.near import near
 from agentkeys.core import refs
 from agentkeys.core.repo_manifest import changes
 from agentkeys.errors import UsageFault
@@ -51,7 +50,7 @@ def allow(
     differs = changes(describe(before), describe(now)) if before is not None and known else []
     if not dry_run:
         repo_file.write(root, now)
-        _rouse_hooks(root)
+        rouse_hooks(root)
     if as_json:
         o.say(json.dumps({**facts(now), "state": "asked" if dry_run else "allowed", "changes": differs}, indent=1))
         return None
@@ -79,7 +78,7 @@ def deny(path: Where = "", as_json: o.Json = False) -> None:
     root = home()
     manifest = named(path, must_exist=False)
     repo_file.write(root, repo.Permission(manifest, repo.DENIED))
-    _rouse_hooks(root)
+    rouse_hooks(root)
     o.say(json.dumps({"path": manifest, "state": "denied"}) if as_json else f"denied {manifest}")
 
 
@@ -173,66 +172,11 @@ def create(root: str, org: str, at: str) -> "dict[str, str]":
     now = repo_file.Closure(manifest).permission()
     if made:
         repo_file.write(root, now)
-        _rouse_hooks(root)
+        rouse_hooks(root)
     return {"path": manifest, "org": now.org, "effect": "created" if made else "found"}
 
 
 # --- for the verbs that open the rack ------------------------------------------------------------------------------
-
-
-class SetPlace:
-    """Where a `set` in a repository puts its key."""
-
-    def __init__(self, org: str, env: str, manifest: str = "", edited: bytes | None = None) -> None:
-        self.org = org
-        self.env = env
-        self.manifest = manifest
-        self.edited = edited
-        """The manifest with the key's name in it, or None when it needs no change."""
-
-    def keep(self, root: str) -> str:
-        """Write the edited manifest, which stays allowed; what to say of it, or empty."""
-        if self.edited is None:
-            return ""
-        repo_file.replace(self.manifest, self.edited)
-        repo_file.write(root, repo_file.Closure(self.manifest).permission())
-        return f", and its name to env.{self.env} of {self.manifest}"
-
-
-def set_place(root: str, name: str, env: str, org: str, at: str) -> SetPlace:
-    """Where the key goes that `set` was given by name, env and org, and what becomes of the manifest, `at` or nearest.
-
-    Raises UsageFault for an org that isn't the repository's and an env that it doesn't say; Denied when it isn't
-    allowed.
-    """
-    manifest = named(at)
-    if org == refs.ANY_ORG or env == refs.SUDO_ENV:
-        return SetPlace(org or refs.ANY_ORG, env or refs.ANY_ENV)
-    allowed = repo.permission(root, manifest)
-    if org not in ("", allowed.org):
-        raise repo.other_org(org, allowed.org, f"set {name}")
-    chosen = env or _declared_in(allowed, name)
-    if env and env not in allowed.envs and env != refs.ANY_ENV and near(env, allowed.envs):
-        raise repo.no_env(env, allowed, f"set {name}")
-    data = repo.read(manifest)
-    edited = repo_file.with_key(manifest, data, chosen, name)
-    known = any(row.key == name for row in allowed.of_env(chosen))
-    return SetPlace(allowed.org, chosen, manifest, None if known or edited == data else edited)
-
-
-def _declared_in(allowed: repo.Permission, name: str) -> str:
-    """The one env that declares a key, or `all` when that does. Raises UsageFault."""
-    envs = [env for env in allowed.envs if any(row.key == name for row in allowed.of_env(env))]
-    if refs.ANY_ENV in envs:
-        return refs.ANY_ENV
-    if len(envs) == 1:
-        return envs[0]
-    if envs:
-        raise UsageFault(
-            f"{name} is in several envs of {allowed.path}: {', '.join(envs)}", f"agentkeys set {name} --env {envs[0]}"
-        )
-    hint = f"agentkeys set {name} --env {allowed.default_env or refs.ANY_ENV}"
-    raise UsageFault(f"{name} is in no env of {allowed.path}", hint)
 
 
 def narrowed(
@@ -251,7 +195,7 @@ def narrowed(
     return [row for row in rows if row["slug"] in kept], missing
 
 
-def _rouse_hooks(root: str) -> None:
+def rouse_hooks(root: str) -> None:
     """Have the hooks of every owner's shells look again: whether a repository is allowed is part of what they show."""
     machine = paths.run_dir(root, "")
     for owner in os.listdir(machine) if os.path.isdir(machine) else ():

@@ -160,9 +160,9 @@ def record(root: str, path: str) -> "Permission | None":
     return found if found is not None and found.path == path else None
 
 
-def permission(root: str, path: str) -> Permission:
-    """What is allowed of a manifest as it is now. Raises Denied when that is nothing."""
-    data = read(path)
+def permission(root: str, path: str, edited: "bytes | None" = None) -> Permission:
+    """What is allowed of a manifest as it is now, or as it would be `edited`. Raises Denied when that is nothing."""
+    data = read(path) if edited is None else edited
     found = record(root, path)
     if found is None:
         raise Denied(f"{path} is not allowed yet", f"agentkeys allow {_quoted(path)}")
@@ -219,10 +219,7 @@ def scope(root: str, path: str, env: str, verb: str) -> Scope:
     allowed = permission(root, path)
     chosen = env or allowed.default_env
     if not chosen:
-        raise UsageFault(
-            f"{path} declares several envs and no default_env: {', '.join(allowed.envs)}",
-            f"agentkeys {verb} --env {allowed.envs[0]}",
-        )
+        raise no_default(allowed, verb)
     if chosen not in allowed.envs and chosen not in (ANY_ENV, SUDO_ENV) and allowed.envs:
         raise no_env(chosen, allowed, verb)
     return Scope(allowed, chosen)
@@ -287,6 +284,14 @@ def is_outside(key: str, options: Options) -> bool:
 def other_org(org: str, mine: str, verb: str) -> UsageFault:
     """What to say of a key of another org than the repository's."""
     return UsageFault(f"this repository's org is {mine}, not {org}", f"agentkeys {verb} --no-repo --org {org}")
+
+
+def no_default(allowed: Permission, verb: str) -> UsageFault:
+    """What to say where an env has to be named."""
+    return UsageFault(
+        f"{allowed.path} declares several envs and no default_env: {', '.join(allowed.envs)}",
+        f"agentkeys {verb} --env {allowed.envs[0]}",
+    )
 
 
 def no_env(env: str, allowed: Permission, verb: str) -> UsageFault:

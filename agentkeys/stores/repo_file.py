@@ -30,9 +30,13 @@ def _fault(path: str, why: str) -> UsageFault:
 class Closure:
     """A manifest and all that it extends, read once."""
 
-    def __init__(self, path: str) -> None:
-        """Raises Denied, Absent and UsageFault, each naming the file that is the matter."""
+    def __init__(self, path: str, edited: bytes | None = None) -> None:
+        """Raises Denied, Absent and UsageFault, each naming the file that is the matter.
+
+        With `edited` the manifest is read as if it held that.
+        """
         self.path = path
+        self._edited = edited
         self.files: dict[str, bytes] = {}
         self._parsed: dict[str, RepoManifest] = {}
         self._read(path, [])
@@ -50,7 +54,8 @@ class Closure:
             return
         if len(self.files) >= MAX_FILES:
             raise _fault(self.path, f"it extends over {MAX_FILES} files")
-        data = self.files[path] = repo.read(path)
+        data = repo.read(path) if self._edited is None or path != self.path else self._edited
+        self.files[path] = data
         try:
             found, _ = parse_bytes(data)
         except Broken as fault:
@@ -146,7 +151,9 @@ def create(path: str, org: str) -> bool:
 
 
 def replace(path: str, data: bytes) -> None:
-    """Write an edited manifest: its mode stays, and it is whole at any instant. Raises VaultFault, Denied."""
-    mode = os.stat(path).st_mode & 0o777
-    atomic.write_file(path, data)
-    os.chmod(path, mode)
+    """Write an edited manifest, under paths.repo_lock(): its mode stays, and it is whole at any instant.
+
+    Raises VaultFault.
+    """
+    atomic.remove_leftovers(os.path.dirname(path), f"{os.path.basename(path)}.")
+    atomic.write_file(path, data, os.stat(path).st_mode & 0o777)
