@@ -7,7 +7,7 @@ import shlex
 import stat
 from typing import Annotated
 
-from agentkeys import client
+from agentkeys import client, paths
 from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.rack import VAULT_HELP, socket_of
@@ -142,9 +142,12 @@ def import_(
     overwrite: Annotated[
         bool, Option("--overwrite", help="The file's value counts where the rack has another.")
     ] = False,
+    no_repo: o.NoRepo = False,
     as_json: o.Json = False,
 ) -> None:
     """Put what a .env file holds into the rack: all of it, or nothing. Nothing in the file is run or expanded.
+
+    In an allowed repository the keys are of its org and default env, and their names go into .agentkeys.yml.
 
     \b
     agentkeys import .env --dry-run
@@ -159,27 +162,43 @@ def import_(
     if replace:
         file.require_replaceable()
     entries = file.chosen([refs.check_name(key) for key in keys or ()])
+    place = None
+    if entries and not no_repo and paths.repo_manifest(posix.environ):
+        from agentkeys.cli import place as places
+
+        names = [entry.name for entry in entries]
+        place = places.of_import(root, names, env, org, f"import {file.argument}")
+        its_org, its_env = place.org, place.env
     slugs = {entry.name: refs.slug(its_org, its_env, entry.name) for entry in entries}
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("vault", vault)]
     fields += [("max-ttl", str(refs.parse_duration(max_duration)))] if max_duration else []
     fields += [("dry-run", "1")] if dry_run else []
     fields += [("overwrite", "1")] if overwrite else []
-    fields += [("again", _again(file, chosen, env, org, replace)), ("socket", socket_of(chosen, vault))]
+    fields += [("again", _again(file, chosen, env, org, replace, no_repo)), ("socket", socket_of(chosen, vault))]
     for entry in entries:
         fields += [("slug", slugs[entry.name]), ("value", entry.value)]
     answer = work("import", [field for field in fields if field[1]]) if entries else None
     rows = [json.loads(row) for row in answer.texts("key")] if answer else []
     for warning in answer.texts("warning") if answer else ():
         client.note(f"warning: {warning}")
+    if place and not dry_run:
+        place.keep(root)
     if replace and rows and not dry_run:
         file.replace({name: _reference(chosen, slug) for name, slug in slugs.items()})
-    _report(file, chosen, rows, dry_run, replace, as_json)
+    if as_json:
+        declared = {"path": place.manifest, "env": place.env, "names": place.names} if place and place.names else None
+        facts = {"file": file.path or None, "owner": chosen, "dry_run": dry_run, "repo": declared}
+        o.say(json.dumps({**facts, "replaced": replace and bool(rows) and not dry_run, "keys": rows}))
+        return
+    added = f"env.{place.env} of {place.manifest}: {', '.join(place.names)}" if place and place.names else ""
+    _report(file, chosen, rows, added, dry_run, replace)
 
 
-def _again(file: EnvFile, owner: str, env: str, org: str, replace: bool) -> str:
+def _again(file: EnvFile, owner: str, env: str, org: str, replace: bool, no_repo: bool) -> str:
     """The command as it was typed, for a hint."""
     where = f" --for {owner}" if owner != client.chosen_owner(posix.environ, "") else ""
     where += (f" --env {env}" if env else "") + (f" --org {org}" if org else "")
+    where += " --no-repo" if no_repo else ""
     return f"agentkeys import {file.argument}{where}" + (" --replace" if replace else "")
 
 
@@ -189,19 +208,17 @@ def _reference(owner: str, slug: str) -> str:
 
 
 def _report(
-    file: EnvFile, owner: str, rows: "list[dict[str, object]]", dry_run: bool, replace: bool, as_json: bool
+    file: EnvFile, owner: str, rows: "list[dict[str, object]]", added: str, dry_run: bool, replace: bool
 ) -> None:
     would = "would be " if dry_run else ""
-    if as_json:
-        facts = {"file": file.path or None, "owner": owner, "dry_run": dry_run}
-        o.say(json.dumps({**facts, "replaced": replace and bool(rows) and not dry_run, "keys": rows}))
-        return
     for row in rows:
         warnings = row["warnings"]
         for warning in warnings if isinstance(warnings, list) else ():
             client.note(f"warning: {str(row['slug']).rpartition('.')[2]}: {warning}")
         effect = "unchanged" if row["effect"] == "unchanged" else f"{would}{row['effect']}"
         o.say(f"{effect} {row['slug']} in {row['vault']} of {owner}")
+    if added:
+        o.say(f"{would}added to {added}")
     if not rows:
         o.say(f"nothing in {file.shown} to import")
     elif replace:

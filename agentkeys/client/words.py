@@ -26,7 +26,7 @@ TABLE = {
     "get": "--env=ENV --for=OWNER --help --json --key=NAME --no-repo --org=ORG --owner=OWNER --sock=PATH : NAME",
     "hook": "--help : SHELL",
     "import": (
-        "--dry-run --env=ENV --for=OWNER --help --json --key=NAME --max-duration=TIME --org=ORG --overwrite "
+        "--dry-run --env=ENV --for=OWNER --help --json --key=NAME --max-duration=TIME --no-repo --org=ORG --overwrite "
         "--owner=OWNER --replace --vault=VAULT : FILE"
     ),
     "init": "--at=PATH --for=OWNER --help --identity=FILE --json --org=ORG --owner=OWNER --pubkey=PATH --via=HOW",
