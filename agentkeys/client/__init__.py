@@ -44,6 +44,8 @@ class Options:
         """The dialect to print, or "" for that of the calling shell."""
         self.strict = False
         self.lenient = False
+        self.word = False
+        """Whether a hook's question is for word of the keys alone, as their values would go nowhere."""
         self.behind = ""
         """A directory in which, and below which, `exec` looks for no program; shims are there."""
         self.hook = ""
@@ -134,6 +136,8 @@ def where(options: Options) -> "list[bytes]":
             fields += [b"org", options.org.encode("ascii")]
         if options.lenient:
             fields += [b"lenient", b"1"]
+        if options.word:
+            fields += [b"word", b"1"]
     except UnicodeEncodeError:
         raise UsageFault("keys, envs and orgs are named in ASCII", "agentkeys list") from None
     return fields

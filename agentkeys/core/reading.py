@@ -20,6 +20,7 @@ MAX_DIGESTS = 4096
 
 _WHERE = frozenset((b"key", b"want", b"env", b"org"))
 _EXEC = _WHERE | {b"lenient"}
+_HOOK = _WHERE | {b"word"}
 _KEYS = (b"key", b"want")
 
 
@@ -79,13 +80,15 @@ def _injection(state: AgentState, org: str, env: str, named: "list[asked.Want]")
 def hook(state: AgentState, event: Request, now: int) -> "list[Effect]":
     """Say whether `exec` would be given this; where the operator's config has it so, give the keys that are named.
 
-    Without a value it is no use of a key, and leaves no line.
+    Without a value it is no use of a key, and leaves no line. With `word` there is none: who asks couldn't set it.
     """
-    fields = asked.fields(event.pairs, _WHERE, repeated=_KEYS)
+    fields = asked.fields(event.pairs, _HOOK, repeated=_KEYS)
+    if fields.get(b"word", "1") != "1":
+        raise UsageFault("word is 1, or not there")
     org, env = _where(fields)
     named = asked.wants(event.pairs)
     injection = _injection(state, org, env, named)
-    if not named or not state.inject:
+    if not named or not state.inject or b"word" in fields:
         return [Reply(event.conn, [b"ok"])]
     state.gave(now)
     return [

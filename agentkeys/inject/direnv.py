@@ -22,6 +22,7 @@ USAGE = "use agentkeys [--for OWNER] [--env ENV] [--org ORG] [--shim PROGRAM,…
 def export(argv: "list[str]") -> int:
     """Print the script. Raises UsageFault, Denied in somebody else's home, and Unclear as Caller does."""
     options, programs = read(argv)
+    options.word = True
     surroundings.prepare()
     root = paths.home(posix.environ)
     found = surroundings.look(options)

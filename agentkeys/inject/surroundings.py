@@ -52,6 +52,7 @@ def env(options: Options) -> int:
     if options.hook:
         return _tell(options, marks)
     dialect = DIALECTS[options.shell or client_shell(marks.environ)]
+    options.word = True
     wanted = references(look(options))
     return client.write_out(
         dialect.join([dialect.export(name, text) if text else dialect.unset(name) for name, text in wanted.items()])
@@ -122,6 +123,7 @@ def _tell(options: Options, marks: Loaded) -> int:
     from agentkeys.client import shells
 
     calls = of_dialect(shells.dialect_of(shells.hook_of(options.hook)))
+    options.word = not calls.takes_keys
     found = Found() if options.off else look(options)
     statements, said = _changes(calls, marks, found)
     if not options.off:

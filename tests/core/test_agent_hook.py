@@ -48,6 +48,18 @@ def test_with_inject_it_is_given_the_keys_that_it_names() -> None:
     assert book.state.last_use == 7000
 
 
+def test_who_wants_word_alone_is_given_no_value() -> None:
+    """Whatever the operator wants in shells: direnv couldn't use it, and it would be on record as given."""
+    book = injecting(Playbook().unlock(A="one"))
+    used = book.state.last_use
+    book.play(
+        (ask("hook", key="A", word="1"), 7000, [ok()]),
+        (ask("hook", key="B", word="1"), 7000, [error(ABSENT)]),
+        (ask("hook", key="A", word="0"), 7000, [error(USAGE)]),
+    )
+    assert book.state.last_use == used
+
+
 CHANGES = {
     "unlock": lambda book: book.unlock(B="two"),
     "relock": lambda book: book.step(ask("relock")),

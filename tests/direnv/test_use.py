@@ -36,6 +36,23 @@ def test_use_agentkeys_exports_references_only(project: Project) -> None:
     assert "AGENTKEYS_STATE" in kept["n"]
 
 
+def test_asking_is_no_use_of_a_key(project: Project) -> None:
+    """Where the operator's shells are given keys, direnv is given none all the same, nor is `env` without a hook."""
+    seat = project.seat.start().unlock()
+    config = seat.home.path / ".config" / "agentkeys" / "config.toml"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text("[hook]\ninject = true\n")
+    seat.cli("agent", "--reload", check=True)
+    (project.path / ".agentkeys.yml").write_text("org: acme\nenv.all: [GITHUB_TOKEN]\n")
+    seat.cli("allow", str(project.path), check=True)
+    used = seat.status()["given"]
+    assert state(project.says("use agentkeys").export()) == "unlocked"
+    asked = seat.cli("env", "--shell", "json", cwd=project.path, check=True).json()
+    assert asked["AGENTKEYS_STATE"] == "unlocked"
+    assert seat.status()["given"] == used
+    assert "hook" not in {line["verb"] for line in seat.chain()}
+
+
 def test_locked_is_a_state_and_no_failure(project: Project) -> None:
     """Under strict_env and without stdin: direnv loads, says what is the matter, and exits 0."""
     project.seat.start()
