@@ -120,8 +120,12 @@ def describe(error: BaseException) -> str:
     return f"internal fault, {type(error).__name__}{where}"
 
 
-def bound(limit: int, value: int) -> None:
-    """Lower a resource limit to `value`, where it isn't lower already (setrlimit(2))."""
+def bound(limit: int, value: int, grace: int = 0) -> None:
+    """Lower a resource limit to `value`, where it isn't lower already (setrlimit(2)).
+
+    What comes with a signal of its own first, as RLIMIT_CPU does, wants `grace` before it is enforced.
+    """
     _soft, hard = resource.getrlimit(limit)
     if hard == resource.RLIM_INFINITY or hard > value:
-        resource.setrlimit(limit, (value, value))
+        ceiling = value + grace if hard == resource.RLIM_INFINITY else min(hard, value + grace)
+        resource.setrlimit(limit, (value, ceiling))

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import sys
 from typing import NoReturn, Self
@@ -119,6 +120,10 @@ CHUNK = 64 * 1024
 """Bytes read from a worker at once: a pipe's capacity on Linux (pipe(7))."""
 
 
+DYING = 2.0
+"""Seconds for a worker that closed its end to be gone, so that its end says why."""
+
+
 class Worker:
     """A child with a pipe each way, in a session of its own so that Ctrl-C reaches the CLI alone.
 
@@ -162,8 +167,17 @@ class Worker:
         return data
 
     def _died(self) -> AgentkeysError:
-        self._child.kill()
+        """Why it did, as far as its end tells (setrlimit(2), signal(7))."""
+        try:
+            code = self._child.wait(DYING)
+        except subprocess.TimeoutExpired:  # it let go of its pipe and lives
+            code = 0
+            self._child.kill()
         _out, noise = self._child.communicate()
+        if code == -signal.SIGXCPU:
+            return AgentkeysError("the worker died: it used up its processor time", "ulimit -t")
+        if code == -signal.SIGKILL:
+            return AgentkeysError("the worker died: it was killed, as where memory runs out", "free -h; ulimit -v")
         return AgentkeysError("the worker died: " + safe_line(noise))
 
     def __enter__(self) -> Self:

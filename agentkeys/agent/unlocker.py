@@ -19,6 +19,12 @@ MAX_ANSWER = 1024 * 1024
 
 SAID_NOTHING = "its worker died"
 
+ENDS: "dict[int, str]" = {
+    signal.SIGXCPU: "its worker died: it used up its processor time",
+    signal.SIGKILL: "its worker died: it was killed, as where memory runs out",
+}
+"""What the signal says that ended a worker which said nothing."""
+
 
 class Unlocker:
     """Starts that worker, and tells how it ended. One at a time."""
@@ -99,8 +105,9 @@ class Unlocker:
     def _end(self) -> str:
         os.close(self.fd)
         self.fd = -1
-        os.waitpid(self.pid, 0)
-        return _fault_in(self._answer)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        said = _fault_in(self._answer)
+        return ENDS.get(-code, said) if said == SAID_NOTHING else said
 
 
 OK = wire.encode(b"ok")[wire.HEADER :]

@@ -108,6 +108,10 @@ def run(options: AgentOptions) -> int:
     _check(options)
     program = _program(options)
     root = home()
+    if options.everyone and options.kill:
+        from agentkeys.cli import fleet_stop  # threads, which no single end needs
+
+        return fleet_stop.stop_all(root)
     if options.everyone:
         from agentkeys.cli import fleet_start  # threads, which no single start needs
 
@@ -161,7 +165,7 @@ def _check(options: AgentOptions) -> None:
     )
     starting = starting or options.login is not None
     if options.kill and (options.reload or starting):
-        raise UsageFault("-k goes with --for and -a only", "agentkeys agent -k")
+        raise UsageFault("-k goes with --for, -a and --all only", "agentkeys agent -k")
     if options.reload and (starting or options.path is not None):
         raise UsageFault("--reload goes with --for only", "agentkeys agent --reload")
     if options.login not in (None, "uid", "bound"):
@@ -185,10 +189,10 @@ def _check(options: AgentOptions) -> None:
 
 def _check_everyone(options: AgentOptions) -> None:
     """Refuse what only one agent can do. Raises UsageFault."""
-    one = options.kill or options.reload or options.foreground or options.debug or options.print_socket
+    one = options.reload or options.foreground or options.debug or options.print_socket
     if one or options.owner or options.path is not None or options.command is not None:
         raise UsageFault(
-            "--all goes with --unlock, --auto-unlock, -t and --login-session only",
+            "--all goes with -k, --unlock, --auto-unlock, -t and --login-session only",
             "agentkeys agent --all --auto-unlock",
         )
 
@@ -289,18 +293,23 @@ def _kill(root: str, owner: str, options: AgentOptions) -> int:
     try:
         path = options.path
         connection = client.Caller(_stop_options(owner)).connect() if path is None else _named(owner, path)
-        connection.ask(b"stop")
+        stop(connection)
     except NoAgent as fault:
         raise no_agent(root, owner, fault) from None
-    try:
-        connection.ask(b"ping")  # never answered: its end is the sign that socket and lock are gone
-    except (NoAgent, OutcomeUnknown):
-        pass
     if posix.isatty(1) and b"AGENTKEYS_SOCK" in posix.environ:
         client.note(
             'no shell took these lines, and this one still has the variables; next time: eval "$(agentkeys agent -k)"'
         )
     return exports.print_unsets(options.shell)
+
+
+def stop(connection: Connection) -> None:
+    """Ask an agent to leave, and wait until it has. Raises NoAgent, TimedOut and what it answers."""
+    connection.ask(b"stop")
+    try:
+        connection.ask(b"ping")  # never answered: its end is the sign that socket and lock are gone
+    except (NoAgent, OutcomeUnknown):
+        pass
 
 
 def _stop_options(owner: str) -> client.Options:

@@ -8,6 +8,7 @@ Nobody is asked anything: what needs a person is left locked, and is no failure.
 
 import os
 import posix
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from agentkeys import client, errors
@@ -44,23 +45,29 @@ def start_all(options: AgentOptions, root: str) -> int:
     names = owners(root)
     if not names:
         raise UsageFault("no owner here yet", "agentkeys init")
-    width = max(map(len, names))
-    outcomes = []
-    pool = ThreadPoolExecutor(AT_ONCE)
-    try:
-        for outcome in pool.map(lambda name: _start(options, root, name), names):
-            outcomes.append(outcome)
-            line = client.printable(f"{outcome.owner:<{width}}  {outcome.word:<7}  {outcome.detail}")
-            client.write_out(f"{line}\n".encode("utf-8", "replace"))
-            if outcome.hint:
-                client.note(f"hint: {outcome.hint}")
-    finally:
-        pool.shutdown(cancel_futures=True)  # after Ctrl-C those under way end, and no other begins
+    outcomes = report_each(names, lambda name: _start(options, root, name))
     if any(outcome.word == "started" for outcome in outcomes):
         note = start.whom_it_serves(agent_command.site_of(options, root, names[0]))
         if note:
             client.note(note.replace("this agent", "these agents"))
     return max(outcome.code for outcome in outcomes)
+
+
+def report_each(names: "list[str]", act: Callable[[str], Outcome]) -> "list[Outcome]":
+    """Act for each owner, several at the same time; all outcomes, each printed as soon as those before it are."""
+    width = max(map(len, names))
+    outcomes = []
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        for outcome in pool.map(act, names):
+            outcomes.append(outcome)
+            line = client.printable(f"{outcome.owner:<{width}}  {outcome.word:<7}  {outcome.detail}".rstrip())
+            client.write_out(f"{line}\n".encode("utf-8", "replace"))
+            if outcome.hint:
+                client.note(f"hint: {outcome.hint}")
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C those under way end, and no other begins
+    return outcomes
 
 
 def _start(options: AgentOptions, root: str, owner: str) -> Outcome:

@@ -44,7 +44,9 @@ def agent(
         Option("--login-session", metavar="uid|bound", help="Serve all of this user, or this login only."),
     ] = None,
     reload: Annotated[bool, Option("--reload", help="Have the owner's agents read config.toml again.")] = False,
-    everyone: Annotated[bool, Option("--all", help="Start every owner's agent; a line for each.")] = False,
+    everyone: Annotated[
+        bool, Option("--all", help="Start every owner's agent, or with -k stop them; a line for each.")
+    ] = False,
     kill: Annotated[bool, Option("-k", help="Stop the owner's agent, or with -a that one.")] = False,
 ) -> int:
     """Start the owner's agent, or re-use the one that runs, and print what exports its socket.
@@ -56,6 +58,7 @@ def agent(
     eval "$(agentkeys agent --for seaturtle --unlock)"
     agentkeys agent --for seaturtle --unlock -- make deploy
     agentkeys agent --all --auto-unlock
+    agentkeys agent --all -k
     eval "$(agentkeys agent -k)"
     agentkeys agent | source      # fish
     eval "`agentkeys agent`"      # csh

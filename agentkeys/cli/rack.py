@@ -11,7 +11,7 @@ from agentkeys.cli import options as o
 from agentkeys.cli import robots, unlocked
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import read_value
-from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
+from agentkeys.cli.work import home, no_agent, owner_named, require_keychain, require_owner, work
 from agentkeys.core import refs
 from agentkeys.errors import AgentkeysError, NoAgent, UsageFault
 
@@ -172,6 +172,8 @@ def set_(
             raise UsageFault("--ref says where the value is, so no value is taken", f"agentkeys set {slug} --ref TEXT")
         fields += [("ref", ref)] if ref else []
     else:
+        if vault == "keychain":
+            require_keychain()
         fields += [("value", read_value(slug.rpartition(".")[2], from_file, from_env))]
     fields += [("vault", vault)] if vault else []
     fields += [("max-ttl", cap)] if cap else []

@@ -9,7 +9,7 @@ from agentkeys.cli.values import prompt_hidden
 from agentkeys.client import chosen_owner, owner_of
 from agentkeys.client.connection import Connection, agent_sockets
 from agentkeys.client.near import no_owner, owners
-from agentkeys.errors import AgentkeysError, Denied, Locked, NoAgent, TimedOut, UsageFault
+from agentkeys.errors import AgentkeysError, Denied, Locked, NoAgent, TimedOut, UsageFault, VaultFault
 from agentkeys.wire import WireError
 from agentkeys.worker.job import Answer, encode, encode_fault, gather, read_question
 
@@ -55,6 +55,17 @@ def is_attended() -> bool:
     if posix.environ.get(b"SYSTEMD_EXEC_PID") == str(os.getpid()).encode("ascii"):
         return False
     return os.isatty(2) or any(posix.environ.get(name) for name in (b"DISPLAY", b"WAYLAND_DISPLAY"))
+
+
+def require_keychain() -> None:
+    """Raise VaultFault or TimedOut where no keychain takes anything, before somebody types a value for it."""
+    state = work("probe", []).text("state")
+    if state == "silent":
+        raise TimedOut("the keychain doesn't answer", "agentkeys doctor")
+    if state == "empty":
+        raise VaultFault("the keychain has no default collection", "log in to the desktop once, then again")
+    if state == "absent":
+        raise VaultFault("no keychain answers here", "agentkeys set NAME --vault os.secure")
 
 
 def _from_environment() -> "list[tuple[str, bytes | str]]":

@@ -18,12 +18,15 @@ CHUNK = 64 * 1024
 MAX_CPU = 60
 """Seconds of processor time: a job takes milliseconds, an RSA-16384 key a second."""
 
+CPU_GRACE = 1
+"""Seconds from SIGXCPU, which says why a worker died, to SIGKILL, which doesn't."""
+
 
 def main() -> int:
     """Do the job on stdin; exit 0 when an answer was written, be it an error."""
     hardening.quieten()
     hardening.close_memory()
-    hardening.bound(resource.RLIMIT_CPU, MAX_CPU)
+    hardening.bound(resource.RLIMIT_CPU, MAX_CPU, CPU_GRACE)
     if sys.platform == "linux":
         hardening.bound(resource.RLIMIT_AS, MAX_MEMORY)
     os.umask(0o077)
@@ -32,7 +35,9 @@ def main() -> int:
         answer = _work(jobs.gather(_receive))
     except AgentkeysError as fault:
         answer = jobs.encode_fault(fault)
-    except (MemoryError, wire.WireError) as fault:
+    except MemoryError:
+        answer = jobs.encode_fault(AgentkeysError("the worker gave up: its memory is used up", "free -h; ulimit -v"))
+    except wire.WireError as fault:
         answer = jobs.encode_fault(AgentkeysError(f"the worker gave up: {type(fault).__name__}"))
     _send(answer)
     return 0

@@ -12,7 +12,7 @@ import pytest
 
 from agentkeys import wire
 from agentkeys.agent import unlocker
-from agentkeys.agent.unlocker import SAID_NOTHING, Unlocker
+from agentkeys.agent.unlocker import ENDS, SAID_NOTHING, Unlocker
 from agentkeys.stores.rack import open_rack
 from tests.agent.dialogue import Dialogue, code
 from tests.agent.seat import Seat, eventually
@@ -88,6 +88,8 @@ ANSWERS = {
     "no message": ('os.write(1, b"Traceback (most recent call last)")', SAID_NOTHING),
     "a question": ('answer(b"ask", b"text", b"passphrase: ")\nsys.exit(0 if os.read(0, 1) else 1)', SAID_NOTHING),
     "a crash": ("os.abort()", SAID_NOTHING),
+    "a kill": ("os.kill(os.getpid(), 9)", ENDS[signal.SIGKILL]),
+    "no more time": ("os.kill(os.getpid(), 24)", ENDS[signal.SIGXCPU]),
     "noise on stderr": ('sys.stderr.write("secret"); answer(b"ok")', ""),
 }
 

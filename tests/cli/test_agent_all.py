@@ -91,7 +91,7 @@ def test_a_stopped_agent_is_a_line_too(fleet: Seat) -> None:
     eventually(lambda: seen(fleet)["crab"]["state"] == "locked")
 
 
-@pytest.mark.parametrize("words", ["-k", "-D", "--for human", "-a /tmp/x", "-- true"])
+@pytest.mark.parametrize("words", ["-k --for human", "-k --unlock", "-D", "--for human", "-a /tmp/x", "-- true"])
 def test_what_only_one_agent_can_do_is_refused(words: str, rack: Seat) -> None:
     """With what --all does take."""
     done = rack.cli("agent", "--all", *words.split())
@@ -104,3 +104,38 @@ def test_without_owners_it_says_how_to_begin(cli: Runner) -> None:
     done = cli("agent", "--all")
     assert done.code == 2
     assert b"hint: agentkeys init" in done.err
+
+
+def test_all_are_stopped(fleet: Seat) -> None:
+    """A line for each; sockets and locks are gone; a second time there are none, which is no failure."""
+    fleet.cli("agent", "--for", "crab", check=True)
+    fleet.cli("agent", "--for", "human", "--unlock", check=True)
+    done = fleet.cli("agent", "--all", "-k", check=True)
+    words = {owner: word for owner, (word, _pid) in told(done.out.replace(b"none", b"none -")).items()}
+    assert words == {"crab": "stopped", "human": "stopped", "mechanic": "none", "seaturtle": "none"}
+    assert done.err == b""
+    assert {row["state"] for row in seen(fleet).values()} == {"no-agent"}
+    assert not fleet.socket.exists()
+    again = fleet.cli("agent", "--all", "-k", check=True)
+    assert again.out.split() == b"crab none human none mechanic none seaturtle none".split()
+
+
+def test_private_agents_are_left_to_who_started_them(fleet: Seat) -> None:
+    """`agent -a`: it isn't what --all starts, nor what it stops."""
+    path = fleet.home.runtime / "private.sock"
+    fleet.cli("agent", "-a", path, check=True)
+    assert b"human      none" in fleet.cli("agent", "--all", "-k", check=True).out
+    fleet.cli("status", "--sock", path, check=True)
+    fleet.cli("agent", "-k", "-a", path, check=True)
+
+
+def test_one_that_cant_be_stopped_is_said(fleet: Seat) -> None:
+    """It stands still: exit 124 and its line; the others are gone meanwhile."""
+    fleet.cli("agent", "--all", check=True)
+    pid = fleet.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = fleet.cli("agent", "--all", "-k")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (done.code, told(done.out)["human"][0], told(done.out)["crab"][0]) == (124, "failed", "stopped")

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from agentkeys.setup.doctor import settings
 from tests.doctor.buses import end_keychain, starting_bus, without_default
 from tests.doctor.clinic import Case, Clinic, Env
 from tests.owners.bus import PASSWORD, Bus, keyring, mute
-from tests.support.uids import require
+from tests.security.test_namespaces import LITTLE
+from tests.support.uids import User, require
 
 NOBODY = 12_345
 """A uid that is nobody's here."""
@@ -96,6 +98,45 @@ def test_a_strict_session_where_there_is_none_is_found(clinic: Clinic) -> None:
     if Path("/proc/self/sessionid").read_text() != "4294967295":
         pytest.skip("needs to run outside of a login session")
     clinic.treat("config-strict", "warning", editing(clinic, 'login_session = "strict"\n'))
+
+
+PROC = "22 1 0:20 / /proc rw,nosuid - proc proc rw{}\n23 22 0:21 / /proc/sys rw - tmpfs tmpfs rw,mode=755\n"
+"""proc_pid_mountinfo(5)."""
+
+
+@pytest.mark.parametrize(
+    ("options", "hidden"),
+    [
+        ("", ""),
+        (",hidepid=0", ""),
+        (",hidepid=off", ""),
+        (",hidepid=1", "1"),
+        (",gid=50,hidepid=2", "2"),
+        (",gid=7,hidepid=2", ""),
+        (",hidepid=invisible", "invisible"),
+    ],
+)
+def test_a_proc_that_hides_processes_is_known(options: str, hidden: str) -> None:
+    """By the mount that is on top; members of its gid are shown everything."""
+    below = PROC.format(",hidepid=2") if not hidden else PROC.format("")
+    assert settings.hidepid_of(below + PROC.format(options), {7}) == hidden
+    assert settings.hidepid_of("", {7}) == ""
+
+
+@pytest.mark.serial
+def test_a_strict_session_behind_hidepid_is_found(other_user: User) -> None:
+    """An ordinary user in a login, whose /proc shows them their own: nothing could be unlocked, so it's a warning."""
+    if other_user.cli.with_prefix("unshare", "--mount", "sh", "-c", LITTLE)().code:
+        pytest.skip(f"needs root and a kernel that allows {LITTLE}")
+    file = other_user.home.path / ".config" / "agentkeys" / "config.toml"
+    write = 'mkdir -p "$(dirname "$1")" && echo "login_session = \\"strict\\"" >"$1"'
+    other_user.run("/bin/sh", "-c", write, "sh", file, check=True)
+    begin = f'{LITTLE} && echo 0 >/proc/self/loginuid && exec "$@"'
+    doctor = other_user.cli.with_prefix("unshare", "--mount", "sh", "-c", begin, "sh", *other_user.cli.prefix)
+    rows = doctor("doctor", "--json").json()["findings"]
+    assert [(row["severity"], bool(row["fix"])) for row in rows if row["name"] == "config-strict-hidden"] == [
+        ("warning", True)
+    ]
 
 
 def test_a_config_that_is_as_it_should_be_is_all_right(clinic: Clinic) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pexpect
 import pytest
 
 from agentkeys.stores import keychain
@@ -43,6 +44,25 @@ def token(wallet: Bus, seat: Seat, canary: Plant) -> bytes:
     value = canary("TOKEN")
     seat.cli(*SET, input=value, check=True)
     return value
+
+
+def test_nobody_types_a_value_that_no_keychain_takes(bus: Bus, rack: Seat) -> None:
+    """Without a keychain, and with a silent one: the error comes, and the question doesn't."""
+
+    def shown() -> bytes:
+        child = rack.cli.on_tty(*SET)
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == expected
+        return child.before
+
+    expected = 7
+    text = shown()
+    assert (b"no keychain answers here" in text, b"(hidden)" in text) == (True, False)
+    with mute(bus):
+        expected = 124
+        text = shown()
+    assert (b"the keychain doesn't answer" in text, b"(hidden)" in text) == (True, False)
 
 
 def test_a_value_in_the_keychain_end_to_end(wallet: Bus, seat: Seat, canary: Plant) -> None:

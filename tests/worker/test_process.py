@@ -12,7 +12,7 @@ import pytest
 from agentkeys import procs, wire
 from agentkeys.cli import work
 from agentkeys.errors import MALFUNCTION, OK, USAGE, AgentkeysError, TimedOut
-from agentkeys.worker.job import Answer, encode
+from agentkeys.worker.job import Answer, encode, gather
 from tests.stores.racks import write_private
 from tests.stores.syscalls import Tracer
 from tests.support.homes import Home
@@ -93,7 +93,7 @@ def test_a_worker_can_leave_no_core_and_gain_nothing(waiting: Waiting) -> None:
     limits = {line[:26].strip(): line[26:].split()[:2] for line in waiting.read("limits").splitlines()}
     assert limits["Max core file size"] == ["0", "0"]
     assert limits["Max address space"] == [str(2 * 1024**3)] * 2
-    assert limits["Max cpu time"] == ["60", "60"]
+    assert limits["Max cpu time"] == ["60", "61"]
     assert "\nNoNewPrivs:\t1\n" in waiting.read("status")
 
 
@@ -129,6 +129,48 @@ def test_a_worker_that_dies_is_said(home: Home) -> None:
     with worker, pytest.raises(AgentkeysError, match="the worker died") as died:
         worker.receive(PATIENCE)
     assert died.value.exit_code == MALFUNCTION
+
+
+ENDS = {
+    "processor": ("hardening.bound(resource.RLIMIT_CPU, 1, 1)\nwhile True: pass", "it used up its processor time"),
+    "killed": ("os.kill(os.getpid(), signal.SIGKILL)", "it was killed, as where memory runs out"),
+    "other": ("sys.exit('a reason')", "a reason"),
+    "silent": ("os.close(1)\ntime.sleep(60)", "it said nothing"),
+}
+"""What a worker does, and what is said of it."""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_ended_a_worker_is_said(end: str, tmp_path: Path) -> None:
+    """Its limit of processor time, a kill, its own last line, or nothing; a limit with what shows it."""
+    does, said = ENDS[end]
+    script = tmp_path / "worker.py"
+    package = str(Path(procs.__file__).parent.parent)
+    script.write_text(
+        f"import os, resource, signal, sys, time\nsys.path.insert(0, {package!r})\n"
+        f"from agentkeys import hardening\n{does}\n"
+    )
+    with procs.Worker(str(script)) as worker, pytest.raises(AgentkeysError) as died:
+        worker.receive(PATIENCE)
+    assert (died.value.message, died.value.exit_code) == (f"the worker died: {said}", MALFUNCTION)
+    assert bool(died.value.hint) == (end in ("processor", "killed"))
+
+
+def test_a_worker_without_memory_says_so(tmp_path: Path) -> None:
+    """As an answer, with what shows the limits."""
+    script = tmp_path / "worker.py"
+    package = str(Path(procs.__file__).parent.parent)
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {package!r})\nfrom agentkeys.worker import run\n"
+        "def gather(receive):\n    raise MemoryError\n"
+        "run.jobs.gather = gather\nsys.exit(run.main())\n"
+    )
+    with procs.Worker(str(script)) as worker, pytest.raises(AgentkeysError) as gave_up:
+        Answer(gather(lambda: worker.receive(PATIENCE)))
+    assert (gave_up.value.message, gave_up.value.hint) == (
+        "the worker gave up: its memory is used up",
+        "free -h; ulimit -v",
+    )
 
 
 def test_the_cli_s_own_way_to_a_worker_works(office: Office) -> None:

@@ -75,9 +75,45 @@ def _settings(path: str) -> Iterator[Finding]:
         yield note("config-lowers", what)
     if not lowered:
         yield ok("config", f"{path}, yours alone to write; nothing in it lowers protection")
-    if found.strict_session and paths.login_session() == paths.UNSET_SESSION:
+    if found.strict_session:
+        yield from _strict(path)
+
+
+def _strict(path: str) -> Iterator[Finding]:
+    """Whether an agent that wants to know every caller's login session can."""
+    if paths.login_session() == paths.UNSET_SESSION:
         what = "login_session is strict, and this process is in no login session: no agent starts here"
         yield warning("config-strict", what, f"${{EDITOR:-vi}} {quoted(path)}")
+    hidden = hidepid_of(_mounts(), {os.getegid(), *os.getgroups()}) if os.geteuid() else ""
+    if hidden:
+        what = (
+            f"login_session is strict, and /proc is mounted hidepid={hidden}, which hides the workers' login session "
+            "from the agent: nothing can be unlocked in one of a login"
+        )
+        yield warning("config-strict-hidden", what, f"${{EDITOR:-vi}} {quoted(path)}")
+
+
+def _mounts() -> str:
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def hidepid_of(mountinfo: str, groups: "set[int]") -> str:
+    """The option of the /proc that is on top, as mounted; empty where it hides nothing from these groups.
+
+    proc(5): hidepid=0 or off hides nothing, and gid names a group that is exempt; proc_pid_mountinfo(5).
+    """
+    for line in reversed(mountinfo.splitlines()):
+        fields, _, behind = line.partition(" - ")
+        kind, _, options = behind.partition(" ")
+        if fields.split(" ")[4:5] == ["/proc"]:
+            said = dict(word.partition("=")[::2] for word in options.rpartition(" ")[2].split(","))
+            hides = kind == "proc" and said.get("hidepid", "0") not in ("0", "off")
+            return said["hidepid"] if hides and said.get("gid", "") not in map(str, groups) else ""
+    return ""
 
 
 def _toml_place(path: str) -> str:
