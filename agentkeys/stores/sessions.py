@@ -144,7 +144,11 @@ class SessionStore(SessionFinder):
     # --- writing; all of it needs the lock
 
     def _make_room(self, slot: Slot) -> None:
-        """See that a session may be written over. A damaged file is put aside. Raises as save_session()."""
+        """See that a session may be written over. Raises as save_session().
+
+        A damaged file is put aside, for whoever wants to know what happened to it. A damaged entry isn't: no keychain
+        can be listed, so a copy under another name would be found by nobody, and outlive its owner.
+        """
         try:
             self.open(slot)
         except Absent:

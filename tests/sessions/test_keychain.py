@@ -124,6 +124,19 @@ def test_an_entry_of_before_is_refused(wallet: Bus, robot: "dict[str, Any]", cli
     assert (done.code, b"older than the last one saved" in done.err) == (7, True)
 
 
+def test_a_damaged_entry_is_written_over(wallet: Bus, robot: "dict[str, Any]", cli: Runner) -> None:
+    """Exit 7 until `init`, which makes another in its place; one entry, and none beside it that nobody would find."""
+    with wallet.collection() as collection:
+        (item,) = collection.search_items({"service": "agentkeys", "account": robot["id"]})
+        item.set_secret(b"something else")
+    done = cli("agent", "--robot", "--for", "seaturtle")
+    assert (done.code, b"is damaged" in done.err) == (7, True)
+    cli("init", "--for", "seaturtle", check=True)
+    assert robot["wallet"].lower().encode() in entry(wallet, robot["id"])
+    assert len(wallet.items(service="agentkeys")) == 1
+    cli("agent", "--robot", check=True)
+
+
 def test_why_is_it_in_a_file_and_not_in_the_keychain(wallet: Bus, cli: Runner) -> None:
     """It was locked when the session was made: doctor says so, and its command moves the session there."""
     wallet.lock()

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from agentkeys.core import session
+from agentkeys.core.session import PREFIX
 from agentkeys.errors import MALFUNCTION, OK, VAULT, AgentkeysError
+from agentkeys.stores.sessions import SessionStore
 from agentkeys.worker.job import Answer
 from tests.stores.syscalls import Point, Tracer
 from tests.support.plugin import Plant
@@ -39,23 +42,35 @@ def reset(office: Office, tmp_path: Path) -> Callable[[], None]:
     return put_back
 
 
+def session_token(office: Office) -> bytes | None:
+    """Of the session that lies there, whole, or None. Nothing is mended on the way."""
+    files = list(office.root.glob(f"{PREFIX}*/session.json"))
+    return session.from_bytes(files[0].read_bytes()).token if files else None
+
+
 @pytest.mark.parametrize("third", [0, *[pytest.param(third, marks=pytest.mark.soak) for third in (1, 2)]])
 def test_an_init_killed_at_each_system_call_is_finished_by_the_next(third: int, empty: Office, trace: Trace) -> None:
     """One identity, one wallet and a rack that it opens, whatever was there; nothing unfinished is left."""
     tracer = trace(empty.request("init", ("via", "file")))
     points = tracer.points()
-    effects = []
+    effects, tokens = [], []
     for point in points[third::3]:  # in parts, for the sake of who tests on several processors
         shutil.rmtree(empty.root)
         tracer.kill_at(point)
+        before = session_token(empty)
         effects.append(empty.facts("init", ("via", "file"))["effect"])
         manifest = empty.manifest()
         assert (manifest.version, len(list((empty.root / "identity").iterdir()))) == (1, 1), f"after {point}"
         assert empty.leftovers() == [], f"after {point}"
         names = [path.name for path in (empty.root / "names").iterdir()]
         assert names == [manifest.wallet.lower()], f"after {point}"
+        kept = SessionStore(str(empty.root), "file").load_session(PREFIX + manifest.wallet.lower()).token
+        assert before in (None, kept), f"a session was made twice at {point}"
+        tokens.append(before)
     assert (effects[0], effects[-1]) == ("created", "found")
     assert effects == sorted(effects), "once the rack is there, it stays"
+    there = [token is not None for token in tokens]
+    assert (there[0], there[-1], there == sorted(there)) == (False, True, True), "the session is the last that is made"
 
 
 @swept
