@@ -8,7 +8,7 @@ BENCHFLAGS =
 # Of the tests that run side by side. One more than there are processors, since a test of daemons waits a good deal.
 WORKERS = $(eval WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))))$(WORKERS)
 # The CPythons to test, oldest first. Asked when used: `make test` may have to install one.
-VERSIONS = $(eval VERSIONS := $(shell .ci/pythons))$(VERSIONS)
+VERSIONS = $(eval VERSIONS := $(shell PYTHONS="$(PYTHONS)" .ci/pythons))$(VERSIONS)
 OLDEST = $(firstword $(VERSIONS) none)
 PAGES = $(wildcard man/*.[1-9])
 SHIPPED = pyproject.toml $(shell find agentkeys shell hooks man -type f ! -name '*.pyc' 2>/dev/null)
