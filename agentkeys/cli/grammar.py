@@ -8,6 +8,8 @@ verb. So read() gives up wherever typer might see anything else than it does.
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
+from agentkeys.errors import UsageFault
+
 F = TypeVar("F", bound=Callable[..., object])
 
 TEXTS, FLAG, LISTS = (str, str | None), bool, (list[str] | None, list[str])
@@ -46,6 +48,32 @@ class Command:
         self.function = function
         self.settings = settings
         """Of click, for a verb whose words mean something else than usual; such a line isn't plain."""
+
+    def refuse_empty(self, verb: str, words: "list[str]") -> None:
+        """Raise UsageFault for an option's value or an argument that is empty: a variable that isn't set, most likely.
+
+        To take it for the option's default would give `--for "$ROBOT"` the keys of the human.
+        """
+        kinds = self._options()
+        left = words[::-1]
+        while left and left[-1] != "--":
+            word = left.pop()
+            name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+            if not name.startswith("-") and self.settings:
+                return  # the words of another program begin
+            if kinds.get(name, FLAG) is not FLAG and not equals and left:
+                value, equals = left.pop(), "="
+            if not value and (equals or not word):
+                raise UsageFault(f"{name or 'an argument'} is empty", f"agentkeys {verb} --help")
+
+    def _options(self) -> "dict[str, object]":
+        """The kind of each option, by each of its names."""
+        found: dict[str, object] = {}
+        for annotation in self.function.__annotations__.values():
+            told = getattr(annotation, "__metadata__", ("",))[0]
+            if isinstance(told, Option):
+                found.update(dict.fromkeys(told.names, annotation.__origin__))
+        return found
 
     def read(self, words: "list[str]") -> "dict[str, object] | None":
         """The function's arguments in a plain command line; None for anything else."""
@@ -152,13 +180,16 @@ class Family:
         return self.groups.setdefault(name, Family(about))
 
     def plain(self, words: "list[str]") -> Callable[[], object] | None:
-        """What runs the verb that a plain command line names, or None for typer to explain."""
+        """What runs the verb that a plain command line names, or None for typer to explain. Raises UsageFault."""
         name, *rest = words or [""]
         if name in self.groups:
             return self.groups[name].plain(rest)
         command = self.commands.get(name)
-        found = command.read(rest) if command else None
-        if command is None or found is None:
+        if command is None:
+            return None
+        command.refuse_empty(name, rest)
+        found = command.read(rest)
+        if found is None:
             return None
         return lambda: command.function(**found)
 

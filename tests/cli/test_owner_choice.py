@@ -1,5 +1,6 @@
 """Whose agent is asked: --for, then AGENTKEYS_OWNER, then human; and a socket that was named is final."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,38 @@ def test_a_mistyped_owner_is_told_who_is_near(
         (tmp_path / "owners" / f"{name}.json").touch()
     fault = no_owner(str(tmp_path), owner)
     assert (fault.message, fault.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "exec --for= -- true",
+        "exec --for '' true",
+        "exec --key GITHUB_TOKEN --env '' -- true",
+        "get --for '' GITHUB_TOKEN",
+        "get ''",
+        "source --org ''",
+        "init --for ''",
+        "relock ''",
+        "relock --key=",
+        "unlock --org ''",
+        "status --sock ''",
+        "agent --for ''",
+        "agent -k --for=",
+        "owner show ''",
+        "del GITHUB_TOKEN --env ''",
+    ],
+)
+def test_an_empty_word_is_no_default(line: str, shared: Seat) -> None:
+    """`--for "$ROBOT"` with ROBOT unset must not give out the human's keys, nor `relock "$KEY"` forget all of them."""
+    done = shared.cli(*shlex.split(line))
+    assert done.code == 2, done
+    assert done.out == (b"false;\n" if line.split(maxsplit=1)[0] in ("agent", "source") else b"")
+    assert b" is empty\n" in done.err
+    assert shared.states() == {"GITHUB_TOKEN": "unlocked", "OPENAI_API_KEY": "unlocked"}
+
+
+def test_a_commands_own_empty_words_are_its_own(shared: Seat) -> None:
+    """Behind `--`, or behind the first word of an exec's command."""
+    for words in (["--", "printf", "%s|", "--for", ""], ["printf", "%s|", "--for", ""]):
+        assert shared.cli("exec", "--key", "GITHUB_TOKEN", *words, check=True).out == b"--for||"
