@@ -8,7 +8,7 @@
 # `agentkeys env --hook bash` and evaluate what that prints: calls of the functions below, and nothing else.
 # `__agentkeys_off` takes everything back.
 #
-#     __agentkeys_at       directory, owner and socket at the last prompt
+#     __agentkeys_at       directory, owner, socket and state at the last prompt
 #     __agentkeys_repo     the nearest .agentkeys.yml there, or empty
 #     __agentkeys_while    a file that stays for as long as what was told is so, or empty
 #     __agentkeys_until    a file that isn't there for as long as that is so, or empty
@@ -20,8 +20,8 @@ __agentkeys_at='' __agentkeys_repo='' __agentkeys_while='' __agentkeys_until='' 
 __agentkeys_hook() {
     \builtin local __agentkeys_status=$?
     # Nearly every prompt ends here.
-    if [[ $- != *[aeTvx]* && "$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}" == "$__agentkeys_at" ]] &&
-        [[ -z $__agentkeys_older && -e $__agentkeys_while ]]; then
+    if [[ "$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}|${AGENTKEYS_STATE-}" == "$__agentkeys_at" ]] &&
+        [[ $- != *[aeTvx]* && -z $__agentkeys_repo && -e $__agentkeys_while && ! -e .agentkeys.yml ]]; then
         \builtin return "$__agentkeys_status"
     fi
     case $- in
@@ -45,7 +45,8 @@ __agentkeys_plainly() {
 }
 
 __agentkeys_look() {
-    if [[ "$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}" != "$__agentkeys_at" ]]; then
+    if [[ "$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}|${AGENTKEYS_STATE-}" != "$__agentkeys_at" ]] ||
+        ! __agentkeys_stands; then
         __agentkeys_moved || __agentkeys_ask
     elif [[ -n $__agentkeys_older ]]; then
         [[ $__agentkeys_older -ot $__agentkeys_while ]] || __agentkeys_ask
@@ -54,6 +55,12 @@ __agentkeys_look() {
     elif [[ -n $__agentkeys_until && -e $__agentkeys_until ]]; then
         __agentkeys_ask
     fi
+}
+
+# Whether the repository is the same: its manifest didn't go, and none came where there was none.
+__agentkeys_stands() {
+    [[ (-z $__agentkeys_repo || -e $__agentkeys_repo) &&
+        (! -e .agentkeys.yml || $__agentkeys_repo == "${PWD%/}/.agentkeys.yml") ]]
 }
 
 # Whether another directory changes nothing: the same repository, or none, for the same owner, and no sign given.
@@ -65,10 +72,10 @@ __agentkeys_moved() {
     if [[ -n $__agentkeys_near || -e /.agentkeys.yml ]]; then
         __agentkeys_near=$__agentkeys_near/.agentkeys.yml
     fi
-    [[ $__agentkeys_near == "$__agentkeys_repo" && ${__agentkeys_at#*|} == "${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}" ]] &&
-        [[ -n $__agentkeys_at && -e $__agentkeys_while ]] &&
+    [[ $__agentkeys_near == "$__agentkeys_repo" && -n $__agentkeys_at && -e $__agentkeys_while ]] &&
+        [[ ${__agentkeys_at#*|} == "${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}|${AGENTKEYS_STATE-}" ]] &&
         [[ -z $__agentkeys_older || $__agentkeys_older -ot $__agentkeys_while ]] &&
-        __agentkeys_at="$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}" && \builtin return 0
+        __agentkeys_at="$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}|${AGENTKEYS_STATE-}" && \builtin return 0
     __agentkeys_repo=$__agentkeys_near
     \builtin return 1
 }
@@ -77,7 +84,7 @@ __agentkeys_ask() {
     __agentkeys_while='' __agentkeys_until='' __agentkeys_older=''
     \builtin local __agentkeys_told
     __agentkeys_told=$(\command agentkeys env --hook bash "$@" </dev/null) && \builtin eval "$__agentkeys_told"
-    __agentkeys_at="$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}"
+    __agentkeys_at="$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}|${AGENTKEYS_STATE-}"
 }
 
 __agentkeys_set() { \builtin export "$1=$2"; }
@@ -153,8 +160,9 @@ __agentkeys_off() {
     fi
     \builtin unset -v __agentkeys_at __agentkeys_repo __agentkeys_while __agentkeys_until __agentkeys_older
     \builtin unset -v __agentkeys_here
-    \builtin unset -f __agentkeys_hook __agentkeys_plainly __agentkeys_look __agentkeys_moved __agentkeys_ask __agentkeys_set __agentkeys_unset \
-        __agentkeys_watch __agentkeys_take __agentkeys_drop __agentkeys_forget __agentkeys_on __agentkeys_off
+    \builtin unset -f __agentkeys_hook __agentkeys_plainly __agentkeys_look __agentkeys_stands __agentkeys_moved \
+        __agentkeys_ask __agentkeys_set __agentkeys_unset __agentkeys_watch __agentkeys_take __agentkeys_drop \
+        __agentkeys_forget __agentkeys_on __agentkeys_off
 }
 
 __agentkeys_on

@@ -7,7 +7,7 @@
 # an agent gave its sign, does it run `agentkeys env --hook fish` and source what that prints: calls of the functions
 # below, and nothing else. `__agentkeys_off` takes everything back. The variables are those of the hook for bash:
 #
-#     __agentkeys_at       directory, owner and socket at the last prompt
+#     __agentkeys_at       directory, owner, socket and state at the last prompt
 #     __agentkeys_repo     the nearest .agentkeys.yml there, or empty
 #     __agentkeys_while    a file that stays for as long as what was told is so, or empty
 #     __agentkeys_until    a file that isn't there for as long as that is so, or empty
@@ -22,7 +22,7 @@ if status is-interactive
     set -g __agentkeys_older
 
     function __agentkeys_hook --on-event fish_prompt --on-variable PWD
-        if test "$PWD|$AGENTKEYS_OWNER|$AGENTKEYS_SOCK" != "$__agentkeys_at"
+        if test "$PWD|$AGENTKEYS_OWNER|$AGENTKEYS_SOCK|$AGENTKEYS_STATE" != "$__agentkeys_at"; or not __agentkeys_stands
             __agentkeys_moved
             or __agentkeys_ask
         else if test -n "$__agentkeys_older"
@@ -36,6 +36,12 @@ if status is-interactive
         end
     end
 
+    # Whether the repository is the same: its manifest didn't go, and none came where there was none.
+    function __agentkeys_stands
+        test -z "$__agentkeys_repo" -o -e "$__agentkeys_repo"
+        and test ! -e .agentkeys.yml -o "$__agentkeys_repo" = (string trim -r -c / -- $PWD)/.agentkeys.yml
+    end
+
     # Whether another directory changes nothing: the same repository, or none, for the same owner, and no sign given.
     function __agentkeys_moved
         set -l near $PWD
@@ -46,9 +52,9 @@ if status is-interactive
             set near $near/.agentkeys.yml
         end
         if test "$near" = "$__agentkeys_repo" -a -n "$__agentkeys_at" -a -e "$__agentkeys_while"
-            if string match -q -- "*|$AGENTKEYS_OWNER|$AGENTKEYS_SOCK" "$__agentkeys_at"
+            if string match -q -- "*|$AGENTKEYS_OWNER|$AGENTKEYS_SOCK|$AGENTKEYS_STATE" "$__agentkeys_at"
                 if test -z "$__agentkeys_older" -o "$__agentkeys_older" -ot "$__agentkeys_while"
-                    set -g __agentkeys_at "$PWD|$AGENTKEYS_OWNER|$AGENTKEYS_SOCK"
+                    set -g __agentkeys_at "$PWD|$AGENTKEYS_OWNER|$AGENTKEYS_SOCK|$AGENTKEYS_STATE"
                     return 0
                 end
             end
@@ -63,7 +69,7 @@ if status is-interactive
         set -g __agentkeys_until
         set -g __agentkeys_older
         command agentkeys env --hook fish $argv </dev/null | source
-        set -g __agentkeys_at "$PWD|$AGENTKEYS_OWNER|$AGENTKEYS_SOCK"
+        set -g __agentkeys_at "$PWD|$AGENTKEYS_OWNER|$AGENTKEYS_SOCK|$AGENTKEYS_STATE"
     end
 
     function __agentkeys_set
@@ -112,7 +118,7 @@ if status is-interactive
     function __agentkeys_off
         __agentkeys_ask --off
         set -eg __agentkeys_at __agentkeys_repo __agentkeys_while __agentkeys_until __agentkeys_older
-        functions -e __agentkeys_hook __agentkeys_moved __agentkeys_ask __agentkeys_set __agentkeys_unset \
-            __agentkeys_watch __agentkeys_take __agentkeys_drop __agentkeys_forget __agentkeys_off
+        functions -e __agentkeys_hook __agentkeys_stands __agentkeys_moved __agentkeys_ask __agentkeys_set \
+            __agentkeys_unset __agentkeys_watch __agentkeys_take __agentkeys_drop __agentkeys_forget __agentkeys_off
     end
 end

@@ -9,7 +9,7 @@
 # force, or an agent gave its sign, does it run `agentkeys env --hook sh` and evaluate what that prints: calls of the
 # functions below, and nothing else. `__agentkeys_off` takes everything back. The variables are those of the hook for bash:
 #
-#     __agentkeys_at       directory, owner and socket at the last prompt
+#     __agentkeys_at       directory, owner, socket and state at the last prompt
 #     __agentkeys_repo     the nearest .agentkeys.yml there, or empty
 #     __agentkeys_while    a file that stays for as long as what was told is so, or empty
 #     __agentkeys_until    a file that isn't there for as long as that is so, or empty
@@ -40,7 +40,8 @@ __agentkeys_plainly() {
 }
 
 __agentkeys_look() {
-    if [ "$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}" != "$__agentkeys_at" ]; then
+    if [ "$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}|${AGENTKEYS_STATE-}" != "$__agentkeys_at" ] ||
+        ! __agentkeys_stands; then
         __agentkeys_moved || __agentkeys_ask
     elif [ -n "$__agentkeys_older" ]; then
         __agentkeys_unchanged || __agentkeys_ask
@@ -49,6 +50,12 @@ __agentkeys_look() {
     elif [ -n "$__agentkeys_until" ] && [ -e "$__agentkeys_until" ]; then
         __agentkeys_ask
     fi
+}
+
+# Whether the repository is the same: its manifest didn't go, and none came where there was none.
+__agentkeys_stands() {
+    { [ -z "$__agentkeys_repo" ] || [ -e "$__agentkeys_repo" ]; } &&
+        { [ ! -e .agentkeys.yml ] || [ "$__agentkeys_repo" = "${PWD%/}/.agentkeys.yml" ]; }
 }
 
 # Whether the manifest is as it was. -ot is not of POSIX, and each of these shells has it.
@@ -67,8 +74,9 @@ __agentkeys_moved() {
         __agentkeys_near=$__agentkeys_near/.agentkeys.yml
     fi
     if [ "$__agentkeys_near" = "$__agentkeys_repo" ] && [ -n "$__agentkeys_at" ] && [ -e "$__agentkeys_while" ] &&
-        [ "${__agentkeys_at#*"|"}" = "${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}" ] && __agentkeys_unchanged; then
-        __agentkeys_at="$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}"
+        [ "${__agentkeys_at#*"|"}" = "${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}|${AGENTKEYS_STATE-}" ] &&
+        __agentkeys_unchanged; then
+        __agentkeys_at="$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}|${AGENTKEYS_STATE-}"
         return 0
     fi
     __agentkeys_repo=$__agentkeys_near
@@ -79,7 +87,7 @@ __agentkeys_ask() {
     __agentkeys_while='' __agentkeys_until='' __agentkeys_older=''
     __agentkeys_told=$(command agentkeys env --hook sh </dev/null) && eval "$__agentkeys_told"
     unset __agentkeys_told
-    __agentkeys_at="$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}"
+    __agentkeys_at="$PWD|${AGENTKEYS_OWNER-}|${AGENTKEYS_SOCK-}|${AGENTKEYS_STATE-}"
 }
 
 __agentkeys_set() { export "$1=$2"; }
@@ -120,9 +128,9 @@ __agentkeys_off() {
     *) unset -f cd ;;
     esac
     unset __agentkeys_at __agentkeys_repo __agentkeys_while __agentkeys_until __agentkeys_older __agentkeys_near
-    unset -f __agentkeys_hook __agentkeys_plainly __agentkeys_look __agentkeys_unchanged __agentkeys_moved \
-        __agentkeys_ask __agentkeys_set __agentkeys_unset __agentkeys_watch __agentkeys_take __agentkeys_drop \
-        __agentkeys_forget __agentkeys_off
+    unset -f __agentkeys_hook __agentkeys_plainly __agentkeys_look __agentkeys_stands __agentkeys_unchanged \
+        __agentkeys_moved __agentkeys_ask __agentkeys_set __agentkeys_unset __agentkeys_watch __agentkeys_take \
+        __agentkeys_drop __agentkeys_forget __agentkeys_off
 }
 
 case ${KSH_VERSION-} in

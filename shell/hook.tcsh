@@ -4,9 +4,9 @@
 : 'At a prompt it compares and starts nothing. In another directory, or when an agent gave its sign, it runs';
 : 'agentkeys env --hook tcsh, which prints setenv, unsetenv, and set of the files to compare: see the hook for bash.';
 : 'eval "$__agentkeys_off" takes everything back.';
-set __agentkeys_at = '' __agentkeys_while = '' __agentkeys_until = '' __agentkeys_older = '';
+set __agentkeys_at = '' __agentkeys_here = 0 __agentkeys_while = '' __agentkeys_until = '' __agentkeys_older = '';
 if (! $?__agentkeys_precmd) set __agentkeys_precmd = "`alias precmd`";
-set __agentkeys_ask = 'set __agentkeys_at = "$cwd" __agentkeys_while = "" __agentkeys_until = ""; eval "`\agentkeys env --hook tcsh < /dev/null`"';
+set __agentkeys_ask = 'set __agentkeys_at = "$cwd" __agentkeys_while = "" __agentkeys_until = ""; @ __agentkeys_here = (-e .agentkeys.yml); eval "`\agentkeys env --hook tcsh < /dev/null`"';
 set __agentkeys_off = 'eval "`\agentkeys env --hook tcsh --off < /dev/null`"; alias precmd "$__agentkeys_precmd"; unalias __agentkeys_hook; unset __agentkeys_*';
-alias __agentkeys_hook 'if ("$cwd" != "$__agentkeys_at" || ("$__agentkeys_while" != "" && ! -e "$__agentkeys_while") || ("$__agentkeys_until" != "" && -e "$__agentkeys_until")) eval "$__agentkeys_ask"';
+alias __agentkeys_hook 'if ("$cwd" != "$__agentkeys_at" || (-e .agentkeys.yml) != $__agentkeys_here || ("$__agentkeys_while" != "" && ! -e "$__agentkeys_while") || ("$__agentkeys_until" != "" && -e "$__agentkeys_until")) eval "$__agentkeys_ask"';
 if ("`alias precmd`" !~ *__agentkeys_hook*) alias precmd "__agentkeys_hook; $__agentkeys_precmd";

@@ -41,12 +41,14 @@ class Epoch:
         _remove_older(self.path.rpartition("/")[0], name)
 
     def end(self) -> None:
-        """Take it back: this agent leaves. Another one's stays."""
+        """This agent leaves: take its sign back, or give a new one where another's has come, an `allow`'s say."""
         if not self._ours:
             return
+        if paths.read_small(self.path) != self._ours.encode("ascii"):
+            self.begin()
+            return
         try:
-            if paths.read_small(self.path) == self._ours.encode("ascii"):
-                os.unlink(self.path)
+            os.unlink(self.path)
             os.unlink(self.path + self._ours[len(paths.EPOCH) :])
         except OSError:
             pass  # another agent was quicker

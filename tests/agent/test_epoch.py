@@ -40,7 +40,7 @@ def test_each_is_a_second_later_than_the_one_before(tmp_path: Path) -> None:
 
 
 def test_agents_of_one_owner_share_it(tmp_path: Path) -> None:
-    """Either makes the other's sign obsolete; who leaves takes only its own along."""
+    """Either makes the other's sign obsolete, and so does who leaves; the last one's goes with it."""
     one, two = Epoch(str(tmp_path)), Epoch(str(tmp_path))
     one.begin()
     first = sign(tmp_path)
@@ -49,9 +49,9 @@ def test_agents_of_one_owner_share_it(tmp_path: Path) -> None:
     assert sign(tmp_path) in signs(tmp_path)
     second = sign(tmp_path)
     one.end()
-    assert sign(tmp_path) == second
-    assert (tmp_path / second).exists()
-    two.end()
+    assert sign(tmp_path) != second
+    assert signs(tmp_path) == [paths.EPOCH, sign(tmp_path)]
+    one.end()
     assert signs(tmp_path) == []
 
 

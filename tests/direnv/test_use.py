@@ -11,6 +11,7 @@ import pytest
 from agentkeys.errors import OK, USAGE
 from tests.agent.seat import Seat
 from tests.direnv.project import Project, halves
+from tests.shell.conformance.terminals import Terminal
 
 
 def state(exported: dict[str, str]) -> str:
@@ -155,3 +156,18 @@ def test_the_project_is_where_it_is_said(rack: Seat) -> None:
     for pwd, project in ((link, link), ("/", link.resolve()), ("", link.resolve()), ("link", link.resolve())):
         done = rack.cli("direnv", "export", env={"PWD": str(pwd)}, cwd=link, check=True)
         assert f"export AGENTKEYS_PROJECT='{project}';".encode() in done.out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_direnv_puts_back_does_not_stay(shell: str, project: Project) -> None:
+    """Both hooks in one shell: a state that ended meanwhile is not the state again for having left the directory."""
+    project.seat.start().unlock()
+    project.says("use agentkeys")
+    load = "direnv hook fish | source" if shell == "fish" else f'eval "$(direnv hook {shell})"'
+    terminal = Terminal(project.seat, shell, before=load)
+    terminal.run(f"cd {project.path}", "true")
+    assert terminal.state() == "unlocked"
+    project.seat.cli("relock", check=True)
+    terminal.run("true", "cd ..", "true", "true")
+    assert terminal.state() == "locked"
+    terminal.close()

@@ -159,3 +159,22 @@ def test_a_new_pane_has_no_old_value_row_69(name: str, seat: Seat, allowed: Path
     pane.run("true")
     assert pane.environ()["GITHUB_TOKEN"].encode() == seat.values["GITHUB_TOKEN"]
     pane.close()
+
+
+@pytest.mark.parametrize("name", [*WITH_KEYS, "tcsh"])
+def test_a_manifest_that_comes_or_goes_is_seen_at_the_next_prompt(name: str, shared: Seat) -> None:
+    """In the directory where the shell stands; without a sign of any agent's."""
+    place = shared.home.path / f"fresh-{name}"
+    place.mkdir()
+    shell = Terminal(shared, name, cwd=place)
+    assert shell.references().get("STATE") == "unlocked"
+    (place / ".agentkeys.yml").write_text("org: acme\nenv.test: [GITHUB_TOKEN]\n")
+    shell.run("true")
+    references = shell.references()
+    assert (references["STATE"], references["PROJECT"]) == ("not-allowed", str(place))
+    (place / ".agentkeys.yml").unlink()
+    shell.run("true")
+    references = shell.references()
+    assert references["STATE"] == "unlocked"
+    assert not references.get("PROJECT")
+    shell.close()
