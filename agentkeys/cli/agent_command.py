@@ -292,7 +292,7 @@ def _kill(root: str, owner: str, options: AgentOptions) -> int:
     """Ask the agent to leave, and wait until it has; no pid is ever signalled. Raises NoAgent, naming others."""
     try:
         path = options.path
-        connection = client.Caller(_stop_options(owner)).connect() if path is None else _named(owner, path)
+        connection = client.Caller(_stop_options(owner)).connect() if path is None else _named(root, owner, path)
         stop(connection)
     except NoAgent as fault:
         raise no_agent(root, owner, fault) from None
@@ -305,7 +305,7 @@ def _kill(root: str, owner: str, options: AgentOptions) -> int:
 
 def stop(connection: Connection) -> None:
     """Ask an agent to leave, and wait until it has. Raises NoAgent, TimedOut and what it answers."""
-    connection.ask(b"stop")
+    connection.ask(b"stop", waits=True)
     try:
         connection.ask(b"ping")  # never answered: its end is the sign that socket and lock are gone
     except (NoAgent, OutcomeUnknown):
@@ -318,10 +318,10 @@ def _stop_options(owner: str) -> client.Options:
     return options
 
 
-def _named(owner: str, path: str) -> Connection:
+def _named(root: str, owner: str, path: str) -> Connection:
     """The agent at the socket that -a names. Raises NoAgent, UsageFault."""
     whole = start.named_socket(path)
     try:
-        return Connection(whole, owner)
+        return Connection(whole, owner, paths.home_id(root))
     except NoAgent:
         raise NoAgent(f"no agent answers at {whole}, which -a names", f"agentkeys status --for {owner}") from None

@@ -38,7 +38,7 @@ def tell(root: str, owner: str, verb: bytes, *pairs: bytes) -> "list[Told]":
 def _ask(one: Told, owner: str, verb: bytes, pairs: "tuple[bytes, ...]") -> None:
     try:
         connection = Connection(one.path, owner)
-        one.reply = connection.ask(verb, *pairs, secret=bool(pairs))
+        one.reply = connection.ask(verb, *pairs, waits=bool(pairs))
         connection.close()
     except (NoAgent, OutcomeUnknown):
         return  # it is gone, and so is what it held

@@ -74,15 +74,16 @@ class Connection:
                 sleep(QUEUE_PAUSE)
         raise TimeoutError
 
-    def ask(self, verb: bytes, *pairs: bytes, secret: bool = False) -> "list[memoryview]":
+    def ask(self, verb: bytes, *pairs: bytes, waits: bool = False) -> "list[memoryview]":
         """Ask one thing; the fields after `ok`.
 
-        A `secret` request waits for the agent's hello, so that no value goes to something that isn't an agent.
+        One that `waits` is sent after the agent's hello: a value, which must not go to something that isn't an agent,
+        or what can't be taken back from the agent of another owner or home.
         Raises what the agent answered, NoAgent when it left before it was asked, OutcomeUnknown when after.
         """
         greeting = b"" if self._greeted else wire.hello(self.owner.encode("ascii"), __version__.encode("ascii"))
         request = wire.encode(verb, *pairs)
-        if secret and greeting:
+        if waits and greeting:
             self._send(greeting)
             self._greet()
             greeting = b""

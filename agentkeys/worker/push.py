@@ -19,7 +19,7 @@ Groups = dict[tuple[str, str, int], list[str]]
 
 def begin(connection: Connection) -> int:
     """Begin a transaction; the seconds that this agent lets anything stay at most."""
-    reply = connection.ask(b"unlock", secret=True)
+    reply = connection.ask(b"unlock", waits=True)
     return int(bytes(reply[1]))
 
 
@@ -33,10 +33,10 @@ def add(connection: Connection, groups: Groups, values: "dict[str, bytes]") -> N
         for at, slug in enumerate(slugs):
             more = len(slug) + sizes[at] + 8
             if size and size + more > BATCH:
-                connection.ask(b"unlock-add", *facts, *_batch(slugs, sizes, rows, start, at), secret=True)
+                connection.ask(b"unlock-add", *facts, *_batch(slugs, sizes, rows, start, at), waits=True)
                 start, size = at, 0
             size += more
-        connection.ask(b"unlock-add", *facts, *_batch(slugs, sizes, rows, start, len(slugs)), secret=True)
+        connection.ask(b"unlock-add", *facts, *_batch(slugs, sizes, rows, start, len(slugs)), waits=True)
 
 
 def _batch(slugs: "list[str]", sizes: "list[int]", rows: "list[bytes]", start: int, end: int) -> "tuple[bytes, ...]":
@@ -59,7 +59,7 @@ def commit(connection: Connection, rack: Rack, manifest: Manifest, *more: bytes)
     memory = in_memory(manifest)
     if memory:
         pairs += [b"memory", lines(memory)]
-    reply = connection.ask(b"unlock-commit", b"state-key", rack.keys.state, *pairs, *more, secret=True)
+    reply = connection.ask(b"unlock-commit", b"state-key", rack.keys.state, *pairs, *more, waits=True)
     return str(reply[1], "ascii").split("\n") if len(reply) > 1 else []
 
 

@@ -192,7 +192,8 @@ def delete_key(job: Job) -> Rows:
         slug = job.text("slug")
         old = manifest.keys.pop(slug, None)
         if old is None:
-            return [("slug", slug), ("effect", "absent")]
+            namesakes = [other for other in sorted(manifest.keys) if other.endswith(slug[slug.rindex(".") :])]
+            return [("slug", slug), ("effect", "absent"), *[("namesake", other) for other in namesakes]]
         with _nobody_serves_the_old(rack, [(b"replace", b"slug", slug.encode())]):
             warnings = _commit(rack, manifest, {old.vault: {slug: None}}, "del", [slug])
         _tell_agents(rack, [(b"forget", b"slug", slug.encode())])
@@ -262,7 +263,7 @@ def _tell_agents(rack: Rack, requests: "list[tuple[bytes, ...]]") -> None:
         try:
             connection = Connection(path, rack.owner)
             for verb, *pairs in requests:
-                connection.ask(verb, *pairs, secret=True)
+                connection.ask(verb, *pairs, waits=True)
             connection.close()
         except (NoAgent, OutcomeUnknown):
             continue  # it died, and what it held died with it

@@ -41,3 +41,12 @@ def test_no_value_that_rests_nowhere_is_given_to_it(seat: Seat, other: Seat) -> 
     assert b"serves another home's human" in done.err
     assert seat.get("SESSION").code == 5
     assert (other.home.root / "host.human.yml.age").read_bytes() == before
+
+
+def test_its_end_is_not_ours_to_ask_for(seat: Seat, other: Seat) -> None:
+    """`agent -k` that finds another home's agent, or is given its socket: exit 2, and it goes on."""
+    for words in ([], ["-a", str(seat.socket)]):
+        done = other.cli("agent", "-k", *words)
+        assert (done.code, done.out) == (2, b"false;\n")
+        assert b"serves another home's human" in done.err
+    assert seat.get("GITHUB_TOKEN", check=True).out == seat.values["GITHUB_TOKEN"]

@@ -97,7 +97,7 @@ def matches(scene: Scene, values: "list[bytes]") -> "dict[bytes, str]":
     for spot, _call in scene.agents() if wanted else ():
         try:
             connection = Connection(spot.path, spot.owner)
-            answer = connection.ask(b"known", b"salt", salt, b"digests", digests, secret=True)
+            answer = connection.ask(b"known", b"salt", salt, b"digests", digests, waits=True)
             connection.close()
         except AgentkeysError:
             continue  # locked, of another login session, or of an older version
