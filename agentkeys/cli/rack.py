@@ -247,9 +247,10 @@ def del_(
     for warning in answer.texts("warning"):
         client.note(f"warning: {warning}")
     if as_json:
-        o.say(json.dumps({field: value.decode() for field, value in answer.rows}))
+        o.say(json.dumps({field: value.decode() for field, value in answer.rows if field != "namesake"}))
     elif answer.text("effect") == "absent":
-        o.say(f"{slug} was not in the rack of {chosen}")
+        others = ", ".join(answer.texts("namesake"))
+        o.say(f"{slug} was not in the rack of {chosen}" + (f"; there is {others}" if others else ""))
     else:
         o.say(f"deleted {slug} from {answer.text('vault')} of {chosen}")
 

@@ -67,7 +67,7 @@ def check_env(text: str) -> str:
     """`text` if it can name an env. Raises UsageFault."""
     if not is_env(text):
         raise UsageFault(
-            f"not an env: {shown(text)}; it is a-z, 0-9, _ and -, beginning with a letter", "agentkeys list --env prod"
+            f"not an env: {masked(text)}; it is a-z, 0-9, _ and -, beginning with a letter", "agentkeys list --env prod"
         )
     return text
 
@@ -80,7 +80,7 @@ def is_org(text: str) -> bool:
 def check_org(text: str) -> str:
     """`text` if it can name an org. Raises UsageFault."""
     if not is_org(text):
-        raise UsageFault(f"not an org: {shown(text)}; it is @all, or a-z, 0-9, _ and -", "agentkeys list")
+        raise UsageFault(f"not an org: {masked(text)}; it is @all, or a-z, 0-9, _ and -", "agentkeys list")
     return text
 
 
@@ -92,7 +92,9 @@ def is_name(text: str) -> bool:
 def check_name(text: str) -> str:
     """`text` if it can name a key. Raises UsageFault."""
     if not is_name(text):
-        raise UsageFault(f"not a key's name: {shown(text)}; it is named like the variable it becomes", "agentkeys list")
+        raise UsageFault(
+            f"not a key's name: {masked(text)}; it is named like the variable it becomes", "agentkeys list"
+        )
     return text
 
 
@@ -104,7 +106,7 @@ def slug(org: str, env: str, name: str) -> str:
 def split_slug(text: str) -> "tuple[str, str, str]":
     """(org, env, name) of a slug. Raises UsageFault."""
     if not is_slug(text):
-        raise UsageFault(f"not a key: {shown(text)}; give a name (GITHUB_TOKEN) or org.env.NAME", "agentkeys list")
+        raise UsageFault(f"not a key: {masked(text)}; give a name (GITHUB_TOKEN) or org.env.NAME", "agentkeys list")
     org, env, name = text.split(".")
     return org, env, name
 
@@ -168,6 +170,18 @@ def show_duration(seconds: int) -> str:
             parts.append(f"{seconds // size}{unit}")
             seconds %= size
     return "".join(parts[:2]) or "0s"
+
+
+MASKED_FROM = 12
+"""Characters from which what was typed in a name's place may be a secret, and isn't repeated, nor put on record."""
+
+
+def masked(text: str) -> str:
+    """What was typed where a name belongs, as an error may repeat it: a value that slipped in there isn't shown."""
+    name, equals, _value = text.partition("=")
+    if len(name) >= MASKED_FROM:
+        return f"{len(text)} characters, not shown"
+    return shown(name + ("=…" if equals else ""))
 
 
 def shown(text: str, limit: int = 64) -> str:

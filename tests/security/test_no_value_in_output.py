@@ -49,6 +49,22 @@ def test_a_loud_python_shows_no_value(locked: Seat, canary: Plant) -> None:
     assert not found_in(results[-1].err, [Canary("", value)])
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "get VALUE", "get NAME=VALUE", "get acme.prod.VALUE", "exec --key VALUE -- true", "exec --env VALUE/ -- true",
+        "source --key NAME=VALUE", "source --org VALUE/", "unlock VALUE", "relock VALUE", "del VALUE",
+    ],
+)  # fmt: skip
+def test_a_value_in_a_names_place_is_neither_repeated_nor_recorded(line: str, shared: Seat, canary: Plant) -> None:
+    """The wrong word was pasted: it is on no screen, in no CI log and not in the audit log."""
+    value = canary("in a name's place")
+    done = shared.cli(*line.replace("VALUE", value.decode()).split())
+    assert done.code in (2, 5), done
+    assert not shows(done, value)
+    assert not found_in(b"".join(path.read_bytes() for path in shared.audit.iterdir()), [Canary("", value)])
+
+
 RAISES = """
 import os, sys
 from agentkeys import hardening
