@@ -3,7 +3,7 @@
 #
 #     eval "$(agentkeys hook bash)"
 #
-# Reads PWD, AGENTKEYS_OWNER, AGENTKEYS_SOCK, and puts itself in front of PROMPT_COMMAND, once. At a prompt it compares
+# Reads PWD and AGENTKEYS_OWNER, _SOCK and _STATE, and puts itself in front of PROMPT_COMMAND, once. At a prompt it compares
 # and starts nothing. Only when another repository, owner or socket is in force, or an agent gave its sign, does it run
 # `agentkeys env --hook bash` and evaluate what that prints: calls of the functions below, and nothing else.
 # `__agentkeys_off` takes everything back.

@@ -2,7 +2,7 @@
 #
 #     agentkeys hook fish | source
 #
-# Reads PWD, AGENTKEYS_OWNER, AGENTKEYS_SOCK, and answers to fish_prompt and to changes of PWD; only where fish is
+# Reads PWD and AGENTKEYS_OWNER, _SOCK and _STATE, and answers to fish_prompt and to changes of PWD; only where fish is
 # interactive. At a prompt it compares and starts nothing. Only when another repository, owner or socket is in force, or
 # an agent gave its sign, does it run `agentkeys env --hook fish` and source what that prints: calls of the functions
 # below, and nothing else. `__agentkeys_off` takes everything back. The variables are those of the hook for bash:

@@ -5,7 +5,7 @@
 #
 # mksh runs a function in its prompt, so there it works as in bash: put it behind the line that sets PS1. The others have
 # no such place: `cd` becomes a function that asks, and what an agent does meanwhile is seen at the next `cd`, or with
-# `__agentkeys_hook`. Reads PWD, AGENTKEYS_OWNER, AGENTKEYS_SOCK. Only when another repository, owner or socket is in
+# `__agentkeys_hook`. Reads PWD and AGENTKEYS_OWNER, _SOCK and _STATE. Only when another repository, owner or socket is in
 # force, or an agent gave its sign, does it run `agentkeys env --hook sh` and evaluate what that prints: calls of the
 # functions below, and nothing else. `__agentkeys_off` takes everything back. The variables are those of the hook for bash:
 #

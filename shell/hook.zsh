@@ -3,9 +3,9 @@
 #     eval "$(agentkeys hook zsh)"
 #
 # Reads PWD, AGENTKEYS_OWNER, AGENTKEYS_SOCK and AGENTKEYS_STATE, and puts itself in front of precmd_functions and
-# chpwd_functions, once. At a prompt it compares and starts nothing. Only when another repository, owner or socket is in force, or an agent gave its
-# sign, does it run `agentkeys env --hook zsh` and evaluate what that prints: calls of the functions below, and nothing
-# else. `__agentkeys_off` takes everything back. The variables are those of the hook for bash:
+# chpwd_functions, once. At a prompt it compares and starts nothing. Only when another repository, owner or socket is in
+# force, or an agent gave its sign, does it run `agentkeys env --hook zsh` and evaluate what that prints: calls of the
+# functions below, and nothing else. `__agentkeys_off` takes everything back. The variables are those of the hook for bash:
 #
 #     __agentkeys_at       directory, owner, socket and state at the last prompt
 #     __agentkeys_repo     the nearest .agentkeys.yml there, or empty
