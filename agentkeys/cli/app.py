@@ -131,9 +131,9 @@ def _dispatch(verb: str, argv: "list[str]") -> int:
         hint = f"agentkeys {near[0]}" if near else "agentkeys --help"
         raise UsageFault(f"no verb {verb!a}", hint)
     if verb == "agent":
-        from agentkeys.cli import agent_command  # typer would be half of what a script's start waits for
+        from agentkeys.cli import agent_command, agent_options  # typer would be half of what a script's start waits for
 
-        options = agent_command.parse(argv[1:])
+        options = agent_options.parse(argv[1:])
         if options is not None:
             return agent_command.run(options)
     return _run(importlib.import_module(f"agentkeys.cli.{family}").app, verb, argv)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from agentkeys import client, errors
-from agentkeys.cli import agent_command, start
-from agentkeys.cli.agent_command import AgentOptions
+from agentkeys.cli import one_agent, start
+from agentkeys.cli.agent_options import AgentOptions
 from agentkeys.cli.work import work
 from agentkeys.client.near import owners
 from agentkeys.errors import AgentkeysError, Locked, UsageFault
@@ -47,7 +47,7 @@ def start_all(options: AgentOptions, root: str) -> int:
         raise UsageFault("no owner here yet", "agentkeys init")
     outcomes = report_each(names, lambda name: _start(options, root, name))
     if any(outcome.word == "started" for outcome in outcomes):
-        note = start.whom_it_serves(agent_command.site_of(options, root, names[0]))
+        note = start.whom_it_serves(one_agent.site_of(options, root, names[0]))
         if note:
             client.note(note.replace("this agent", "these agents"))
     return max(outcome.code for outcome in outcomes)
@@ -73,7 +73,7 @@ def report_each(names: "list[str]", act: Callable[[str], Outcome]) -> "list[Outc
 def _start(options: AgentOptions, root: str, owner: str) -> Outcome:
     outcome = Outcome(owner)
     try:
-        site = agent_command.site_of(options, root, owner)
+        site = one_agent.site_of(options, root, owner)
         site.quiet = True
         connection = start.start_agent(site)
         pid, path = connection.pid, connection.path
@@ -100,14 +100,14 @@ def _unlock(options: AgentOptions, root: str, outcome: Outcome, path: str) -> st
         raise Locked("nobody is asked here")
 
     try:
-        answer = work("unlock", agent_command.unlock_fields(options, root, outcome.owner, path), nobody)
+        answer = work("unlock", one_agent.unlock_fields(options, root, outcome.owner, path), nobody)
     except AgentkeysError as fault:
         if outcome.question:
             return f"left as it is: {outcome.question} is wanted"
         if options.auto_unlock and fault.exit_code == errors.USAGE:
             return f"left as it is: {fault.message}"  # an automatic unlock asks nobody
         raise
-    said = f"{agent_command.keys_brought(answer)} unlocked"
+    said = f"{one_agent.keys_brought(answer)} unlocked"
     undone = len(answer.texts("undone"))
     if undone:
         said += f", {undone} not"

@@ -9,7 +9,7 @@ another login session is that login's.
 
 import posix
 
-from agentkeys.cli import agent_command
+from agentkeys.cli import one_agent
 from agentkeys.cli.fleet_start import Outcome, report_each
 from agentkeys.client.connection import discover
 from agentkeys.client.near import owners
@@ -29,7 +29,7 @@ def _stop(root: str, owner: str) -> Outcome:
     try:
         connection = discover(posix.environ, root, owner)
         outcome.detail = f"pid {connection.pid}"
-        agent_command.stop(connection)
+        one_agent.stop(connection)
         outcome.word = "stopped"
     except NoAgent:
         outcome.word, outcome.detail = "none", ""

@@ -4,7 +4,7 @@ import sys
 from typing import Annotated
 
 from agentkeys import client, errors
-from agentkeys.cli import agent_command, all_agents, shells
+from agentkeys.cli import agent_command, agent_options, all_agents, shells
 from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import prompt_hidden
@@ -65,7 +65,7 @@ def agent(
     """
     if command and "--" not in sys.argv:
         raise errors.UsageFault("a command stands behind --", "agentkeys agent -- make deploy")
-    options = agent_command.AgentOptions()
+    options = agent_options.AgentOptions()
     options.owner, options.robot, options.everyone = owner, robot, everyone
     options.kill, options.reload = kill, reload
     options.foreground, options.debug, options.path = foreground, debug, path
