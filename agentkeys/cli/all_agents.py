@@ -62,6 +62,13 @@ def lock(root: str, owner: str, as_json: bool) -> int:
     return code
 
 
+def unlocked(root: str, owner: str) -> "list[str]":
+    """The slugs that they hold, sorted."""
+    replies = [one.reply for one in tell(root, owner, b"status", b"format", b"json") if one.reply is not None]
+    keys = [key for reply in replies for key in json.loads(bytes(reply[1]))["keys"]]
+    return sorted({key["slug"] for key in keys if key["state"] == "unlocked"})
+
+
 def close(root: str, owner: str, passphrase: bytes, as_json: bool) -> int:
     """Lock them by a passphrase: they keep what they hold and serve nothing. Raises as lock(), and NoAgent."""
     told = _told(root, owner, b"lock", b"passphrase", passphrase, b"salt", os.urandom(SALT_SIZE))

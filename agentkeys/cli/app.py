@@ -125,11 +125,9 @@ def _dispatch(verb: str, argv: "list[str]") -> int:
         return client.write_out(f"agentkeys {__version__}\n".encode())
     family = FAMILIES.get(verb)
     if family is None:
-        import difflib  # 5 ms, for a typo
+        from agentkeys.cli import mistyped
 
-        near = difflib.get_close_matches(verb, FAMILIES, 1)
-        hint = f"agentkeys {near[0]}" if near else "agentkeys --help"
-        raise UsageFault(f"no verb {verb!a}", hint)
+        raise mistyped.no_verb(argv, list(FAMILIES))
     if verb == "agent":
         from agentkeys.cli import agent_command, agent_options  # typer would be half of what a script's start waits for
 

@@ -15,6 +15,9 @@ from agentkeys.errors import NoAgent
 
 app = Family()
 
+MAX_NAMED = 5
+"""Keys that a line names; more are counted."""
+
 
 @app.command()
 def agent(
@@ -170,8 +173,19 @@ def relock(
     options.owner = owner_named(root, owner)
     require_owner(root, options.owner)
     try:
-        return verbs.relock(options)
+        slugs = verbs.forget(options)
     except NoAgent:
         if not as_json:
             client.note(f"no agent for {options.owner}, so nothing was unlocked")
         return verbs.report_relocked([], as_json)
+    if not slugs and not as_json and (still := all_agents.unlocked(root, options.owner)):
+        what = f"{name or key}" + (f" in env {env}" if env else "") if name or key else f"of env {env}"
+        return client.write_out(f"no unlocked key {what} here; {_in_short(still)}\n".encode("ascii"))
+    return verbs.report_relocked(slugs, as_json)
+
+
+def _in_short(slugs: "list[str]") -> str:
+    """What still is unlocked: by name while that fits a line or two."""
+    if len(slugs) > MAX_NAMED:
+        return f"{len(slugs)} others are unlocked: agentkeys status"
+    return f"still unlocked: {', '.join(slugs)}"

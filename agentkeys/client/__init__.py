@@ -103,6 +103,7 @@ class Caller:
             raise Unclear
         self.owner = owner
         self.explicit = explicit_socket(self.environ, options, owner, self.root)
+        self._options = options
 
     def connect(self) -> Connection:
         """The agent to ask. Raises NoAgent."""
@@ -111,11 +112,12 @@ class Caller:
         try:
             return Connection(self.explicit, self.owner)
         except NoAgent:
-            name = "--sock" if self.explicit != paths.env_text(self.environ, b"AGENTKEYS_SOCK") else "AGENTKEYS_SOCK"
-            raise NoAgent(
-                f"no agent answers at {self.explicit}, which {name} names",
-                "unset AGENTKEYS_SOCK",
-            ) from None
+            name, hint = "AGENTKEYS_SOCK", f'eval "$(agentkeys agent --for {self.owner})"'
+            if self._options.sock:
+                name, hint = "--sock", f"agentkeys status --for {self.owner}"
+            elif self._options.verb == "agent":
+                hint = "unset AGENTKEYS_SOCK"  # who wants to stop it needs no other
+            raise NoAgent(f"no agent answers at {self.explicit}, which {name} names", hint) from None
 
 
 class Unclear(Exception):

@@ -3,7 +3,7 @@
 import posix
 
 from agentkeys import errors, paths
-from agentkeys.client import Caller, Options, ask_keys, printable, settle_repo, where, write_out
+from agentkeys.client import Caller, Options, Unclear, ask_keys, printable, settle_repo, where, write_out
 from agentkeys.client.connection import Connection, agent_sockets
 from agentkeys.errors import AgentkeysError, NoAgent, OutcomeUnknown
 
@@ -34,7 +34,18 @@ def status(options: Options) -> int:
 
 
 def relock(options: Options) -> int:
-    """Make all of an owner's agents forget; all are told before a failure of one is raised."""
+    """Make all of an owner's agents forget. Raises Unclear when nothing that was named is there: it may be a typo."""
+    slugs = forget(options)
+    if not slugs and (options.keys or options.env) and not options.json:
+        raise Unclear
+    return report_relocked(slugs, options.json)
+
+
+def forget(options: Options) -> "list[str]":
+    """The slugs that an owner's agents were made to forget; all are told before a failure of one is raised.
+
+    Raises NoAgent when there is none.
+    """
     caller = Caller(options)
     slugs: set[str] = set()
     told = 0
@@ -55,7 +66,7 @@ def relock(options: Options) -> int:
         raise failure
     if not told:
         raise NoAgent("")
-    return report_relocked(sorted(slugs), options.json)
+    return sorted(slugs)
 
 
 def report_relocked(slugs: "list[str]", as_json: bool) -> int:

@@ -33,6 +33,26 @@ def test_relock_takes_one_key_or_one_env(seat: Seat, canary: Plant) -> None:
     assert seat.get("OPENAI_API_KEY").code == 4
 
 
+def test_relock_of_what_is_not_unlocked_says_what_still_is(seat: Seat) -> None:
+    """A mistyped name or env isn't taken for everything being locked; exit 0 and the JSON stay as they are."""
+    still = b"still unlocked: @all.all.GITHUB_TOKEN, @all.all.OPENAI_API_KEY\n"
+    assert seat.cli("relock", "GITHUB_TOKN", check=True).out == b"no unlocked key GITHUB_TOKN here; " + still
+    assert seat.cli("relock", "--env", "al", check=True).out == b"no unlocked key of env al here; " + still
+    assert seat.cli("relock", "--key", "GITHUB_TOKN", "--json", check=True).json() == {"relocked": []}
+    assert set(seat.states().values()) == {"unlocked"}
+    seat.cli("relock", check=True)
+    assert seat.cli("relock", "GITHUB_TOKN", check=True).out == b"nothing was unlocked\n"
+
+
+def test_relock_counts_what_still_is_unlocked_where_that_is_long(seat: Seat) -> None:
+    """A robot with many keys gets one line."""
+    for number in range(4):
+        seat.set(f"KEY_{number}", b"x%d" % number)
+    seat.unlock()
+    said = b"no unlocked key NOPE here; 6 others are unlocked: agentkeys status\n"
+    assert seat.cli("relock", "NOPE", check=True).out == said
+
+
 def test_relock_leaves_other_owners_alone(seat: Seat, canary: Plant) -> None:
     """Named or by default, it is one owner's."""
     seat.cli("init", "--for", "crab", check=True)

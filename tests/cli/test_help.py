@@ -3,6 +3,7 @@
 import pytest
 
 from agentkeys.cli.app import FAMILIES
+from agentkeys.cli.mistyped import ELSEWHERE
 from tests.support.homes import Home
 from tests.support.runner import Runner
 
@@ -51,6 +52,57 @@ def test_a_mistyped_verb_suggests_the_one_that_was_meant(typed: str, meant: str,
     done = cli(typed, "GITHUB_TOKEN")
     assert done.code == 2
     assert f"agentkeys: hint: agentkeys {meant}".encode() in done.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "does_it"),
+    [
+        ("unset", "agentkeys del "),
+        ("remove", "agentkeys del "),
+        ("rm", "agentkeys del "),
+        ("delete", "agentkeys del "),
+        ("export", 'eval "$(agentkeys source)"'),
+        ("stop", 'eval "$(agentkeys agent -k)"'),
+        ("start", 'eval "$(agentkeys agent)"'),
+        ("run", "agentkeys exec "),
+        ("show", "agentkeys get "),
+        ("add", "agentkeys set "),
+        ("ls", "agentkeys list"),
+    ],
+)
+def test_what_other_programs_call_a_verb_leads_to_ours(typed: str, does_it: str, home: Home, cli: Runner) -> None:
+    """Exit 2; what stands behind the word isn't repeated, because it may be a value."""
+    done = cli(typed, "GITHUB_TOKEN", "what-may-be-a-value")
+    assert done.code == 2
+    assert f"agentkeys: hint: {does_it}".encode() in done.err
+    assert b"what-may-be-a-value" not in done.err
+
+
+def test_no_word_of_other_programs_is_a_verb_of_ours() -> None:
+    """Such a row would never be read; and each leads to a verb that there is."""
+    assert not set(ELSEWHERE) & set(FAMILIES)
+    for hint in ELSEWHERE.values():
+        assert hint.partition("agentkeys ")[2].split()[0].strip(')"') in FAMILIES, hint
+
+
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        ("--for human status", "agentkeys status --for human"),
+        ("--for=human status", "agentkeys status --for human"),
+        ("--json status", "agentkeys status"),
+        ("--for human set KEY what-may-be-a-value", "agentkeys set --for human …"),
+        ("--for human", "agentkeys --help"),
+        ("--for", "agentkeys --help"),
+        ("-x", "agentkeys --help"),
+    ],
+)
+def test_an_option_before_the_verb_is_put_behind_it(words: str, again: str, home: Home, cli: Runner) -> None:
+    """Exit 2, not taken for a verb; the hint is the same call, without what may be a value."""
+    done = cli(*words.split())
+    assert done.code == 2
+    assert b"options stand behind the verb" in done.err
+    assert done.err.decode().endswith(f"agentkeys: hint: {again}\n")
 
 
 def test_a_verb_that_is_like_no_other_leads_to_help(home: Home, cli: Runner) -> None:

@@ -103,6 +103,19 @@ def test_a_socket_that_was_named_is_final(locked: Seat, crab: Seat) -> None:
     assert str(locked.socket).encode() in kill.err
 
 
+def test_the_hint_for_a_dead_agents_variable_works_as_it_stands(locked: Seat) -> None:
+    """Evaluated in the shell that still has the variable, it gives that shell an agent that answers."""
+    stale = {"AGENTKEYS_SOCK": str(locked.home.runtime / "gone.sock"), "AGENTKEYS_OWNER": "human"}
+    done = locked.cli("get", "GITHUB_TOKEN", env=stale)
+    hint = done.err.decode().partition("agentkeys: hint: ")[2]
+    assert (done.code, hint) == (3, 'eval "$(agentkeys agent --for human)"\n')
+    exported = locked.cli("agent", "--for", "human", env=stale, check=True).out
+    assert f"AGENTKEYS_SOCK={locked.socket};".encode() in exported
+    by_option = locked.cli("get", "GITHUB_TOKEN", "--sock", stale["AGENTKEYS_SOCK"], env=stale)
+    assert by_option.code == 3
+    assert by_option.err.decode().endswith("agentkeys: hint: agentkeys status --for human\n")
+
+
 def test_sock_wins_over_the_variable(locked: Seat, crab: Seat) -> None:
     """What is typed now outranks what was exported before."""
     env = {"AGENTKEYS_SOCK": "/nonexistent.sock"}
