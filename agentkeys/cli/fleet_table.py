@@ -1,6 +1,6 @@
 """The fleet as a table for people and as JSON for programs.
 
-OWNER      WALLET         STATE      KEYS  EXPIRES  LAST USE  DENIED
+OWNER      WALLET         STATE      KEYS  EXPIRES  LAST USE  DENIED  NOTES
 mechanic   0x7F5E…95Bdf   locked     -     -        -         2
 seaturtle  0x1bF6…81d0A   unlocked   2/5   1h59m    3m ago    -
 """
@@ -12,7 +12,7 @@ from agentkeys.cli.fleet import Sighting
 from agentkeys.client import printable
 from agentkeys.core.refs import show_duration
 
-HEADINGS = ("OWNER", "WALLET", "STATE", "KEYS", "EXPIRES", "LAST USE", "DENIED", "")
+HEADINGS = ("OWNER", "WALLET", "STATE", "KEYS", "EXPIRES", "LAST USE", "DENIED", "NOTES")
 
 COLOURS = {
     fleet.UNLOCKED: "32",

@@ -96,7 +96,7 @@ def test_people_get_a_table(fleet: Seat) -> None:
     out = fleet.cli("status", "--all", check=True).out.decode()
     lines = [line.split() for line in out.splitlines()]
     wallet = seen(fleet)["human"]["wallet"]
-    assert lines[0] == ["OWNER", "WALLET", "STATE", "KEYS", "EXPIRES", "LAST", "USE", "DENIED"]
+    assert lines[0] == ["OWNER", "WALLET", "STATE", "KEYS", "EXPIRES", "LAST", "USE", "DENIED", "NOTES"]
     assert lines[1][0] == "crab"
     assert lines[1][2:] == ["no", "agent"]
     assert lines[2][:4] == ["human", f"{wallet[:6]}…{wallet[-5:]}", "unlocked", "2/2"]
