@@ -6,7 +6,7 @@ from typing import NoReturn
 from agentkeys import client, paths
 from agentkeys.cli import activation, one_agent, robots, start
 from agentkeys.cli.agent_options import AgentOptions, check
-from agentkeys.cli.work import home, no_agent, owner_named, require_owner, work
+from agentkeys.cli.work import home, no_agent, owner_here, work
 from agentkeys.client.command import DEFAULT_PATH, become, drop_coercion, find_program
 from agentkeys.client.connection import Connection
 from agentkeys.errors import DENIED, OK, AgentkeysError, NoAgent, UsageFault
@@ -59,9 +59,7 @@ def _owner(options: AgentOptions, root: str) -> str:
     """Whose agent it is to be. Raises UsageFault, and for a robot why its session can't be had."""
     if options.robot:
         return robots.resumed(root, options.owner)
-    owner = owner_named(root, options.owner)
-    require_owner(root, owner)
-    return owner
+    return owner_here(root, options.owner)
 
 
 def _told(options: AgentOptions, path: str, pid: int, owner: str) -> bytes:

@@ -3,6 +3,7 @@
 import json
 import os
 import posix
+import shutil
 from typing import Annotated
 
 from agentkeys import client, paths
@@ -10,6 +11,7 @@ from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.work import home, owner_named
 from agentkeys.client import shims
+from agentkeys.client.command import DEFAULT_PATH, path_behind
 from agentkeys.core import refs
 from agentkeys.errors import UsageFault
 from agentkeys.inject import direnv as exports
@@ -132,6 +134,12 @@ def shim(
     write_shims(directory, {name: shims.text(root, name, options) for name in names})
     for name in names:
         o.say(f"made {directory}/{name}")
+    path = path_behind(posix.environ.get(b"PATH", DEFAULT_PATH), paths.shims_dir(root)).decode(
+        paths.FS_ENCODING, "surrogateescape"
+    )
+    for name in names:
+        if shutil.which(name, path=path) is None:
+            client.note(f"there is no program {name} in PATH now, for its shim to run")
     if paths.to_bytes(directory) not in posix.environ.get(b"PATH", b"").split(b":"):
         client.note(f'it isn\'t in PATH yet: export PATH="{directory}:$PATH"')
 

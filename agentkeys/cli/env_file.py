@@ -12,7 +12,7 @@ from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.rack import VAULT_HELP, socket_of
 from agentkeys.cli.values import read_file
-from agentkeys.cli.work import home, owner_named, require_owner, work
+from agentkeys.cli.work import home, owner_here, work
 from agentkeys.core import dotenv, environment, refs
 from agentkeys.core.dotenv import Entry
 from agentkeys.errors import UsageFault
@@ -155,8 +155,7 @@ def import_(
     agentkeys import .env --env prod --key STRIPE_KEY --key GITHUB_TOKEN
     """
     root = home()
-    chosen = owner_named(root, owner)
-    require_owner(root, chosen)
+    chosen = owner_here(root, owner)
     its_org, its_env = refs.check_org(org or refs.ANY_ORG), refs.check_env(env or refs.ANY_ENV)
     file = EnvFile(path)
     if replace:

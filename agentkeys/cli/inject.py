@@ -47,6 +47,8 @@ def exec_(
 
     In a repository with an .agentkeys.yml that was allowed: with the keys which that asks for, and no others.
 
+    Options stand before COMMAND: all words behind it are its own, --for and --key too.
+
     \b
     agentkeys exec --for seaturtle -- gh pr list
     agentkeys exec --key DEPLOY_TOKEN=GITHUB_TOKEN -- ./deploy
@@ -61,7 +63,7 @@ def exec_(
     try:
         return exec_with_keys(options)
     except NoAgent as fault:
-        raise no_agent(root, options.owner, fault) from None
+        raise no_agent(root, options.owner, fault, owner) from None
 
 
 @app.command()
@@ -93,7 +95,7 @@ def source(
     try:
         return exports.source(options)
     except NoAgent as fault:
-        raise no_agent(root, options.owner, fault) from None
+        raise no_agent(root, options.owner, fault, owner) from None
 
 
 @app.command()
@@ -165,7 +167,7 @@ def get(
             return verbs.get(options)
         value = verbs.read_one(options)
     except NoAgent as fault:
-        raise no_agent(root, options.owner, fault) from None
+        raise no_agent(root, options.owner, fault, owner) from None
     try:
         text = json.dumps({"key": name or key, "value": value.decode("utf-8")})
     except UnicodeDecodeError:

@@ -8,7 +8,7 @@ from agentkeys.cli import agent_command, agent_options, all_agents, shells
 from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import prompt_hidden
-from agentkeys.cli.work import home, owner_named, require_owner
+from agentkeys.cli.work import home, owner_here
 from agentkeys.client import verbs
 from agentkeys.core import refs
 from agentkeys.errors import NoAgent
@@ -98,8 +98,7 @@ def lock(
     if passphrase and reopen:
         raise errors.UsageFault("--passphrase and --open are two things", "agentkeys lock --open")
     root = home()
-    name = owner_named(root, owner)
-    require_owner(root, name)
+    name = owner_here(root, owner)
     if reopen:
         return all_agents.open_(root, name, prompt_hidden(f"passphrase that locked {name}'s agents: "), as_json)
     if not passphrase:
@@ -140,8 +139,7 @@ def status(
     options = o.gather("status", owner, sock)
     options.json = as_json
     root = home()
-    options.owner = owner_named(root, owner)
-    require_owner(root, options.owner)
+    options.owner = owner_here(root, owner)
     try:
         return verbs.status(options)
     except NoAgent as fault:
@@ -170,8 +168,7 @@ def relock(
     options.json = as_json
     options.keys = [name or key] if name or key else []
     root = home()
-    options.owner = owner_named(root, owner)
-    require_owner(root, options.owner)
+    options.owner = owner_here(root, owner)
     try:
         slugs = verbs.forget(options)
     except NoAgent:

@@ -4,7 +4,7 @@ from agentkeys.cli import start
 from agentkeys.cli.agent_options import AgentOptions
 from agentkeys.client.connection import Connection
 from agentkeys.core import refs
-from agentkeys.errors import NoAgent, OutcomeUnknown
+from agentkeys.errors import NoAgent, OutcomeUnknown, UsageFault
 from agentkeys.worker.job import Answer
 
 
@@ -16,8 +16,11 @@ def site_of(options: AgentOptions, root: str, owner: str) -> start.Site:
         site = start.discoverable(root, owner, options.login or "")
     longest, colon, idle = options.life.partition(":")
     if options.life:
-        site.longest = refs.parse_duration(longest)
-        site.idle = refs.parse_duration(idle) if colon else 0
+        try:
+            site.longest = refs.parse_duration(longest)
+            site.idle = refs.parse_duration(idle) if colon else 0
+        except UsageFault as fault:
+            raise UsageFault(fault.message, "agentkeys agent -t 8h:30m") from None
     return site
 
 

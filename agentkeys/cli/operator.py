@@ -8,7 +8,7 @@ from agentkeys import client, paths
 from agentkeys.cli import options as o
 from agentkeys.cli import start
 from agentkeys.cli.grammar import Family, Option
-from agentkeys.cli.work import home, owner_named, require_owner, work
+from agentkeys.cli.work import home, owner_here, owner_named, work
 from agentkeys.client.near import no_owner
 from agentkeys.errors import UsageFault
 from agentkeys.setup import launchd as launchd_jobs
@@ -116,10 +116,7 @@ def remove(owner: o.Owner = "", dry: DryRun = False) -> None:
 def _owner(text: str, must_exist: bool = True) -> "tuple[str, str]":
     """(home, owner). Raises Denied in another user's home, UsageFault for an owner that isn't there."""
     root = home()
-    name = owner_named(root, text)
-    if must_exist:
-        require_owner(root, name)
-    return root, name
+    return root, owner_here(root, text) if must_exist else owner_named(root, text)
 
 
 def _require_unattended(root: str, owner: str) -> bool:

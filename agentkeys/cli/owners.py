@@ -8,7 +8,7 @@ from agentkeys import client, paths
 from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import prompt
-from agentkeys.cli.work import home, owner_named, require_owner, work
+from agentkeys.cli.work import KEY_BEGINS, absolute, home, key_or_path, owner_here, work
 from agentkeys.client.near import no_owner, owners
 from agentkeys.errors import UsageFault
 from agentkeys.stores.card import MAX_CARD, read_card
@@ -61,8 +61,7 @@ def show(who: Who = "", owner: o.Owner = "", as_json: o.Json = False) -> None:
     agentkeys owner show seaturtle
     """
     root = home()
-    name = owner_named(root, who or owner)
-    require_owner(root, name)
+    name = owner_here(root, who or owner)
     card = {**_card(root, name), "manifest": paths.manifest(root, name)}
     if as_json:
         o.say(json.dumps(card, indent=1))
@@ -85,10 +84,12 @@ def alias(
     agentkeys owner alias seaturtle turtle
     """
     root = home()
-    chosen = owner_named(root, who)
-    require_owner(root, chosen)
+    chosen = owner_here(root, who)
     answer = work("alias", [("home", root), ("owner", chosen), ("alias", name), ("remove", "1" if remove else "")])
-    o.say(f"{answer.text('effect')} alias {answer.text('alias')} of {chosen}")
+    if answer.text("effect") == "found":
+        o.say(f"{answer.text('alias')} is an alias of {chosen} already")
+    else:
+        o.say(f"{answer.text('effect')} alias {answer.text('alias')} of {chosen}")
 
 
 @owner.command()
@@ -101,8 +102,7 @@ def remove(who: Who = "", owner: o.Owner = "", yes: Yes = False) -> None:
     if not (who or owner):
         raise UsageFault("name the owner to remove", "agentkeys owner remove seaturtle")
     root = home()
-    name = owner_named(root, who or owner)
-    require_owner(root, name)
+    name = owner_here(root, who or owner)
     card = _card(root, name)
     count = len(os.listdir(paths.inventory_dir(root, name))) if os.path.isdir(paths.inventory_dir(root, name)) else 0
     kept = "the ssh key stays" if card["via"] == "ssh" else "its identity goes too"
@@ -127,7 +127,7 @@ def set_(
     if not pubkey:
         raise UsageFault("name the public key", "agentkeys recipient set --label backup --pubkey age1…")
     root = home()
-    chosen = owner_named(root, owner)
+    chosen = owner_here(root, owner)
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("label", label)]
     work("recipient-set", [*fields, ("recipient", _public_key(pubkey))])
     o.say(
@@ -137,7 +137,7 @@ def set_(
 
 def _public_key(text: str) -> str:
     """A key as given, or the one in a public key file, without its comment."""
-    if text.startswith(("age1", "ssh-")):
+    if text.startswith(KEY_BEGINS):
         return " ".join(text.split()[:2])
     try:
         with open(os.path.expanduser(text), encoding="utf-8", errors="replace") as file:
@@ -156,7 +156,7 @@ def get(owner: o.Owner = "", as_json: o.Json = False) -> None:
     agentkeys recipient get --for vlad
     """
     root = home()
-    answer = work("recipient-get", [("home", root), ("owner", owner_named(root, owner))])
+    answer = work("recipient-get", [("home", root), ("owner", owner_here(root, owner))])
     rows = [json.loads(row) for row in answer.texts("row")]
     if as_json:
         o.say(json.dumps(rows, indent=1))
@@ -175,7 +175,7 @@ def del_(owner: o.Owner = "", label: Label = "") -> None:
     if not label:
         raise UsageFault("name the recipient", "agentkeys recipient del --label backup")
     root = home()
-    chosen = owner_named(root, owner)
+    chosen = owner_here(root, owner)
     work("recipient-del", [("home", root), ("owner", chosen), ("label", label)])
     o.say(f"removed recipient {label}; copies made before can still be opened with its key")
 
@@ -204,8 +204,7 @@ def restore(
     agentkeys restore --for vlad --accept-older
     """
     root = home()
-    chosen = owner_named(root, owner)
-    require_owner(root, chosen)
+    chosen = owner_here(root, owner)
     if (via or pubkey or plugin_identity) and not identity:
         raise UsageFault(
             "a new identity is only made with a backup's",
@@ -217,9 +216,10 @@ def restore(
         client.note(f"an older rack of {chosen} brings back what was deleted and replaced since")
     if (identity or accept_older) and not yes and prompt("restore it? (yes/no) ") != "yes":
         raise UsageFault("nothing was restored", "type yes in full to go on")
-    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("via", via), ("pubkey", pubkey)]
-    fields += [("identity-path", _absolute(identity))] if identity else []
-    fields += [("plugin-identity", _absolute(plugin_identity))] if plugin_identity else []
+    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("via", via)]
+    fields += [("pubkey", key_or_path(pubkey))]
+    fields += [("identity-path", absolute(identity))] if identity else []
+    fields += [("plugin-identity", absolute(plugin_identity))] if plugin_identity else []
     fields += [("accept-older", "1")] if accept_older else []
     answer = work("restore", fields)
     kept = f", via {answer.text('via')}" if identity else ""
@@ -230,8 +230,3 @@ def restore(
         client.note(note)
     if identity:
         o.say(f"next: agentkeys list --for {chosen}")
-
-
-def _absolute(path: str) -> str:
-    """A path for a worker, which stands in another directory."""
-    return os.path.abspath(os.path.expanduser(path))

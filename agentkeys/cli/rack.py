@@ -1,7 +1,6 @@
 """init, set, del, list, unlock: the verbs that open the rack, each through a worker."""
 
 import json
-import os
 import posix
 from collections.abc import Callable
 from typing import Annotated
@@ -11,7 +10,7 @@ from agentkeys.cli import options as o
 from agentkeys.cli import robots, unlocked
 from agentkeys.cli.grammar import Argument, Family, Option
 from agentkeys.cli.values import read_value
-from agentkeys.cli.work import home, no_agent, owner_named, require_keychain, require_owner, work
+from agentkeys.cli.work import absolute, home, key_or_path, no_agent, owner_here, require_keychain, work
 from agentkeys.core import refs
 from agentkeys.errors import AgentkeysError, NoAgent, UsageFault
 
@@ -54,9 +53,9 @@ def init(
         raise UsageFault("--at makes a manifest, which needs an org", f"agentkeys init --org acme --at {at}")
     root = home()
     name = refs.check_owner(client.chosen_owner(posix.environ, owner).lower())
-    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", name), ("via", via), ("pubkey", pubkey)]
-    path = os.path.abspath(os.path.expanduser(identity)) if identity else ""
-    answer = work("init", [*fields, ("identity-file", path)])
+    fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", name), ("via", via)]
+    fields += [("pubkey", key_or_path(pubkey)), ("identity-file", absolute(identity) if identity else "")]
+    answer = work("init", fields)
     robots.tell_agents(root, name)
     facts = {field: value.decode("utf-8", "surrogateescape") for field, value in answer.rows if field != "note"}
     for note in answer.texts("note"):
@@ -163,8 +162,7 @@ def set_(
     _refuse_values(name, key, rest)
     root = home()
     slug, declare = _set_slug(root, _slug(name, key, env, org), name or key, env, org, "-" if no_repo else at)
-    chosen = owner_named(root, owner)
-    require_owner(root, chosen)
+    chosen = owner_here(root, owner)
     cap = str(refs.parse_duration(max_duration)) if max_duration else ""
     fields: list[tuple[str, bytes | str]] = [("home", root), ("owner", chosen), ("slug", slug)]
     if ref or vault == "os.envvar":
@@ -242,7 +240,7 @@ def del_(
     """
     slug = _slug(name, key, env, org)
     root = home()
-    chosen = owner_named(root, owner)
+    chosen = owner_here(root, owner)
     answer = work("del", [("home", root), ("owner", chosen), ("slug", slug)])
     for warning in answer.texts("warning"):
         client.note(f"warning: {warning}")
@@ -263,7 +261,7 @@ def list_(owner: o.Owner = "", env: o.Env = "", no_repo: o.NoRepo = False, as_js
     agentkeys list --for seaturtle --json
     """
     root = home()
-    chosen = owner_named(root, owner)
+    chosen = owner_here(root, owner)
     rows = [json.loads(row) for row in work("list", [("home", root), ("owner", chosen)]).texts("key")]
     if env:
         rows = [row for row in rows if row["env"] == refs.check_env(env)]
@@ -307,15 +305,14 @@ def unlock(
 ) -> int:
     """Bring keys from the rack into the agent for 9 h (sudo keys: 30 min), or for --duration within each key's cap.
 
-    In an allowed repository: those of its org, and of its default env where --env names none.
+    In an allowed repository: those of its org and of @all, and of its default env where --env names none.
 
     \b
     agentkeys unlock --for seaturtle --duration 2h
     agentkeys unlock --env sudo --key DEPLOY_TOKEN
     """
     root = home()
-    chosen = owner_named(root, owner)
-    require_owner(root, chosen)
+    chosen = owner_here(root, owner)
     seconds = 0 if duration is None else refs.parse_duration(duration)
     try:
         connection = client.Caller(o.gather("unlock", chosen, sock)).connect()

@@ -7,7 +7,7 @@ from agentkeys import client
 from agentkeys.cli import options as o
 from agentkeys.cli import robots
 from agentkeys.cli.grammar import Argument, Family, Option
-from agentkeys.cli.work import home, owner_named, require_owner, work
+from agentkeys.cli.work import home, owner_here, work
 from agentkeys.core import session, wallet
 from agentkeys.errors import Absent, UsageFault
 from agentkeys.stores import slots
@@ -139,8 +139,7 @@ def _named(root: str, who: str, owner: str) -> str:
     text = who or owner
     if wallet.is_address(text) and client.owner_of(root, text) is None:
         return text  # the worker knows its checksum
-    name = owner_named(root, text)
-    require_owner(root, name)
+    name = owner_here(root, text)
     card = read_card(root, name)
     if card is None or not card.wallet:
         raise Absent(f"{name} has no wallet yet, and so no session", f"agentkeys init --for {name}")

@@ -22,7 +22,12 @@ ATTENDED = frozenset(
 )
 """Jobs in which a person may be asked to unlock the keychain; what looks or renews by the way asks nobody."""
 
+KEY_BEGINS = ("age1", "ssh-")
+"""How a public key begins; anything else that --pubkey takes is a path."""
+
 DIALOG_OPENS = "the keychain is locked: unlock it in the window that opens on your desktop, within 60 s"
+
+AT_A_TERMINAL = "run the same command at a terminal"
 
 SCRIPT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/worker/__main__.py"
 
@@ -95,7 +100,17 @@ def _reply(kind: str, text: str, ask: "Callable[[str], bytes]") -> bytes:
     try:
         return encode("ok", [("text", ask(text))])
     except AgentkeysError as fault:
-        return encode_fault(Locked(f"{text.rstrip(': ')} is wanted, and {fault.message}", "agentkeys unlock"))
+        return encode_fault(Locked(f"{text.rstrip(': ')} is wanted, and {fault.message}", AT_A_TERMINAL))
+
+
+def absolute(path: str) -> str:
+    """A path for a worker, which stands in another directory."""
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def key_or_path(text: str) -> str:
+    """What --pubkey names, for a worker: a public key as it is, a path from the root on."""
+    return text if not text or text.startswith(KEY_BEGINS) else absolute(text)
 
 
 def home() -> str:
@@ -112,15 +127,22 @@ def owner_named(root: str, text: str) -> str:
     return owner or work("resolve", [("home", root), ("text", chosen)]).text("owner")
 
 
-def require_owner(root: str, owner: str) -> None:
-    """Raise UsageFault, naming who is there, when there is no such owner."""
+def owner_here(root: str, text: str) -> str:
+    """The owner that --for (or the default) means, who is in this home. Raises UsageFault, naming who is."""
+    owner = owner_named(root, text)
+    require_owner(root, owner, text)
+    return owner
+
+
+def require_owner(root: str, owner: str, asked: "str | None" = None) -> None:
+    """Raise UsageFault, naming who is there, when there is no such owner. `asked` is what --for said, if it's known."""
     if owner not in owners(root):
-        raise no_owner(root, owner)
+        raise no_owner(root, owner, asked)
 
 
-def no_agent(root: str, owner: str, fault: NoAgent) -> AgentkeysError:
+def no_agent(root: str, owner: str, fault: NoAgent, asked: "str | None" = None) -> AgentkeysError:
     """The best that can be said when no agent answers: no such owner, or other agents of it, or how to start one."""
-    require_owner(root, owner)
+    require_owner(root, owner, asked)
     others = [path for path in agent_sockets(root, owner) if _answers(path, owner)]
     if not others:
         return fault

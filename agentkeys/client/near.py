@@ -2,6 +2,7 @@
 
 import posix
 
+from agentkeys import paths
 from agentkeys.errors import UsageFault
 
 MAX_TYPO = 2
@@ -23,13 +24,23 @@ def owners(root: str) -> "list[str]":
     return sorted([name.removesuffix(".json") for name in names if name.endswith(".json")])
 
 
-def no_owner(root: str, owner: str) -> UsageFault:
-    """The error for an owner that isn't there: the near ones, else all that are."""
+def no_owner(root: str, owner: str, asked: "str | None" = None) -> UsageFault:
+    """The error for an owner that isn't there: the near ones, else all that are.
+
+    `asked` is what --for said, "" when it said nothing; None where that isn't known. What the variables of this shell
+    brought about is named, because nobody typed it.
+    """
     there = owners(root)
+    here, by = "here", ""
+    if b"AGENTKEYS_HOME" in posix.environ and root != f"{paths.user_home(posix.environ)}/.agentkeys":
+        here = f"in {root}"
+    hint = f"agentkeys init --for {owner}"
+    if asked == "" and posix.environ.get(b"AGENTKEYS_OWNER"):
+        by, hint = ", which AGENTKEYS_OWNER names", "unset AGENTKEYS_OWNER"
     if close := near(owner, there):
-        return UsageFault(f"no owner {owner} here; near it: {', '.join(close)}", "agentkeys owner list")
+        return UsageFault(f"no owner {owner} {here}{by}; near it: {', '.join(close)}", "agentkeys owner list")
     known = f"; there is {', '.join(there)}" if there else ""
-    return UsageFault(f"no owner {owner} here{known}", f"agentkeys init --for {owner}")
+    return UsageFault(f"no owner {owner} {here}{by}{known}", hint)
 
 
 def _distance(one: str, other: str) -> int:

@@ -34,7 +34,7 @@ def export(argv: "list[str]") -> int:
     lines.append(_command("watch_file", *watched(root, found)))
     if directory:
         lines.append(_command("PATH_add", directory))
-    why = why_not(found)
+    why = why_not(root, found, options.owner)
     if why:
         lines.append(_command("log_status", f"agentkeys: {client.printable(why)}"))
     return client.write_out(b"".join(lines))
@@ -98,9 +98,14 @@ def shim_options(options: Options) -> "list[str]":
     return [word for name, value in given if value for word in (name, value)]
 
 
-def why_not(found: Found) -> str:
-    """What a person should know of it, or ""."""
+def why_not(root: str, found: Found, asked: str) -> str:
+    """What a person should know of it, or "". `asked` is what --for said."""
     if found.state == "no-agent":
+        from agentkeys.client.near import no_owner, owners  # for a failure alone
+
+        if found.owner not in owners(root):
+            fault = no_owner(root, found.owner, asked)
+            return f"{fault.message}: {fault.hint}"
         return f'no agent for {found.owner}: eval "$(agentkeys agent --for {found.owner})"'
     if found.fault is None:
         return ""

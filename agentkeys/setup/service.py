@@ -49,5 +49,6 @@ def require_unattended(owner: str, via: str, needs_person: bool) -> None:
     if why:
         raise UsageFault(
             f"{owner} can't be unlocked without a person: {why}",
-            "agentkeys init --for robot --via file, or for this owner: agentkeys restore --via file",
+            "agentkeys init --for robot --via file, or with a backup recipient's key: "
+            f"agentkeys restore --for {owner} --identity backup.key --via file",
         )

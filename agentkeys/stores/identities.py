@@ -224,27 +224,30 @@ def _make_sealed(making: Making) -> OpenIdentity:
 def _open_sealed(path: str, owner: str, means: Means) -> OpenIdentity:
     data = identity.read_private(path)
     identity_sealed.check_header(data, path)  # nobody is asked for what can't open it
-    for _ in range(identity.PASSPHRASE_TRIES):
-        passphrase = means.ask(f"passphrase for {owner}: ").decode("utf-8", "surrogateescape")
+    for tried in range(identity.PASSPHRASE_TRIES):
+        again = identity.WRONG if tried else ""
+        passphrase = means.ask(f"{again}passphrase for {owner}: ").decode("utf-8", "surrogateescape")
         text = identity_sealed.unseal(data, passphrase, path)
         if text is not None:
             return identity.parse_file(text, path)
-    raise identity_sealed.wrong_passphrase(f"the identity of {owner}")
+    raise Locked(
+        f"wrong passphrase for the identity of {owner}",
+        f"agentkeys restore --for {owner} --identity backup.key, if it is forgotten",
+    )
 
 
 def _given(owner: str, means: Means, command: str) -> OpenIdentity:
+    again = f'AGENTKEYS_IDENTITY="$(cat identity.key)" {command}'
     if not means.given:
-        raise Locked(
-            f"the identity of {owner} comes from AGENTKEYS_IDENTITY, which is unset",
-            f'AGENTKEYS_IDENTITY="$(cat identity.key)" {command}',
-        )
-    return identity.parse_file(means.given, "AGENTKEYS_IDENTITY")
+        raise Locked(f"the identity of {owner} comes from AGENTKEYS_IDENTITY, which is unset", again)
+    return identity.parse_file(means.given, "AGENTKEYS_IDENTITY", again)
 
 
 def _make_ssh(making: Making) -> Card:
     public = os.path.expanduser(making.pubkey or "~/.ssh/id_ed25519.pub")
     if not os.path.isabs(public):
-        raise UsageFault("the ssh key's path is not absolute", f'{making.command} --via ssh --pubkey "$PWD/key.pub"')
+        usual = f"{making.command} --via ssh --pubkey ~/.ssh/id_ed25519.pub"
+        raise UsageFault("--pubkey wants the ssh key's file, not the key", usual)
     private = identity.ssh_private_path(public)
     recipient = identity.read_ssh_recipient(public if public != private else public + ".pub")
     return Card(making.owner, "", "ssh", [recipient], private)

@@ -21,6 +21,9 @@ MAX_KEY_FILE = 64 * 1024
 PASSPHRASE_TRIES = 3
 """How often a person may mistype, as with ssh-add."""
 
+WRONG = "that was wrong; "
+"""Before the same question again."""
+
 BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 """BIP 173's alphabet: the index of a character is its five bits."""
 
@@ -61,29 +64,34 @@ def read_private(path: str) -> bytes:
     """A file of ours that nobody else may read. Raises VaultFault when it is missing or readable by others."""
     data = atomic.read_file(path, MAX_KEY_FILE)
     if data is None:
-        raise VaultFault(f"the identity {path} is gone, and the rack can't be opened without it", RESTORE_HINT)
+        raise VaultFault(f"the identity {path} is gone, and the rack can't be opened without it", put_back(path))
     _require_private(path)
     return data
 
 
-def parse_file(data: bytes, what: str) -> OpenIdentity:
+def put_back(path: str) -> str:
+    """The hint for an identity that is gone: the same one is better than any new one."""
+    return f"put {path} back from your backup, or with a backup recipient's key: {RESTORE_HINT}"
+
+
+def parse_file(data: bytes, what: str, hint: str = RESTORE_HINT) -> OpenIdentity:
     """The X25519 identity in age-keygen's file format, or alone, the first if there are more.
 
-    Raises VaultFault; `what` names the source.
+    Raises VaultFault; `what` names the source, and `hint` what else it may hold.
     """
     for line in data.decode("ascii", "replace").splitlines():
         if line.startswith(PREFIX):
-            return _parse_x25519(line.strip(), what)
+            return _parse_x25519(line.strip(), what, hint)
         if line.startswith(HYBRID_PREFIX):
             raise VaultFault(f"{what} holds a hybrid identity, which agentkeys can't use", "age-keygen -o identity.key")
-    raise VaultFault(f"{what} holds no age identity", RESTORE_HINT)
+    raise VaultFault(f"{what} holds no age identity", hint)
 
 
-def _parse_x25519(text: str, path: str) -> OpenIdentity:
+def _parse_x25519(text: str, path: str, hint: str) -> OpenIdentity:
     try:
         key = pyrage.x25519.Identity.from_str(text)
     except (pyrage.IdentityError, ValueError):
-        raise VaultFault(f"{path} holds a damaged age identity", RESTORE_HINT) from None
+        raise VaultFault(f"{path} holds a damaged age identity", hint) from None
     # pyrage has checked the Bech32 checksum; what is left is regrouping 52 × 5 bits into 32 bytes.
     bits = 0
     for character in text[len(PREFIX) : -6].lower():
@@ -122,7 +130,7 @@ def open_ssh(path: str, recipient: str, ask: Ask | None = None) -> OpenIdentity:
     """
     data = atomic.read_file(path, MAX_KEY_FILE)
     if data is None:
-        raise VaultFault(f"the ssh key {path} is gone, and the rack can't be opened without it", RESTORE_HINT)
+        raise VaultFault(f"the ssh key {path} is gone, and the rack can't be opened without it", put_back(path))
     _require_private(path)
     # 30 ms of imports, for ssh owners alone
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -159,7 +167,7 @@ def _load_ssh(data: bytes, path: str, ask: Ask | None) -> object:
         if ask is None:
             raise Locked(f"{path} is protected by a passphrase, and nobody can be asked", f"ssh-keygen -y -f {path}")
         if attempt < PASSPHRASE_TRIES:
-            passphrase = ask(f"passphrase for {path}: ") or b"\0"
+            passphrase = ask(f"{WRONG if attempt else ''}passphrase for {path}: ") or b"\0"
     raise Locked(f"wrong passphrase for {path}", f"ssh-keygen -y -f {path}")
 
 

@@ -8,7 +8,7 @@ import re
 
 import pyrage
 
-from agentkeys.errors import Locked, VaultFault
+from agentkeys.errors import VaultFault
 
 MAX_WORK_FACTOR = 20
 """log2 of scrypt's N: 1 GiB and 3 s. More than the binding ever chooses, and refused from the header: a rack that
@@ -51,8 +51,3 @@ def check_header(data: bytes, path: str) -> None:
             f"{path} wants more than 2^{MAX_WORK_FACTOR} rounds of scrypt, which agentkeys never writes",
             "somebody else wrote it: put it back from your backup",
         )
-
-
-def wrong_passphrase(what: str) -> Locked:
-    """The error after PASSPHRASE_TRIES."""
-    return Locked(f"wrong passphrase for {what}", "again, or restore from a backup recipient: agentkeys restore")

@@ -129,11 +129,12 @@ def alias(job: Job) -> Rows:
             return [("alias", name), ("effect", "removed")]
         if paths.exists(paths.owner_card(root, name)):
             raise UsageFault(f"{name} is an owner itself", "agentkeys owner list")
-        if name not in card.aliases:
+        effect = "found" if name in card.aliases else "added"
+        if effect == "added":
             _refuse_taken_name(root, name)
             card.aliases.append(name)
         publish(root, card)
-    return [("alias", name), ("effect", "added")]
+    return [("alias", name), ("effect", effect)]
 
 
 def _refuse_taken_name(root: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 
 from agentkeys import paths
 from agentkeys.client.near import no_owner
@@ -45,14 +46,16 @@ def recipient_set(job: Job) -> Rows:
     rack = begin(job)
     with rack.lock:
         manifest = rack.require()
+        for known, its in [("owner", manifest.recipients[0]), *manifest.backups.items()]:
+            if its == text:
+                raise UsageFault(f"that key is a recipient already, {known}", _see(rack.owner))
         if label in manifest.backups:
             raise UsageFault(
-                f"{rack.owner} has a recipient {label} already", f"agentkeys recipient get --for {rack.owner}"
+                f"{rack.owner} has a recipient {label} already",
+                f"agentkeys recipient set --for {rack.owner} --label another --pubkey {shlex.quote(text)}",
             )
-        if text in manifest.sealed_to() or len(manifest.backups) >= MAX_BACKUPS:
-            raise UsageFault(
-                "that recipient is one already, or there are too many", f"agentkeys recipient get --for {rack.owner}"
-            )
+        if len(manifest.backups) >= MAX_BACKUPS:
+            raise UsageFault(f"{rack.owner} has {MAX_BACKUPS} backup recipients, and no more fit", _see(rack.owner))
         manifest.backups[label] = text
         reseal(rack, manifest, "recipient-set", label)
     return [("label", label), ("effect", "added")]
@@ -65,10 +68,7 @@ def recipient_del(job: Job) -> Rows:
     with rack.lock:
         manifest = rack.require()
         if label not in manifest.backups:
-            raise UsageFault(
-                f"{rack.owner} has no backup recipient {refs.shown(label)}",
-                f"agentkeys recipient get --for {rack.owner}",
-            )
+            raise UsageFault(f"{rack.owner} has no backup recipient {refs.shown(label)}", _see(rack.owner))
         del manifest.backups[label]
         reseal(rack, manifest, "recipient-del", label)
     return [("label", label), ("effect", "removed")]

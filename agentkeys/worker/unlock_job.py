@@ -197,7 +197,7 @@ class Unlocking:
 def unlock(job: Job) -> Rows:
     """Bring what was asked for."""
     if job.text("auto", ""):
-        job.ask = _needs_a_person
+        job.ask = lambda question: _needs_a_person(job.text("owner"), question)
     rack = begin(job)
     connection = Connection(job.text("socket"), rack.owner, paths.home_id(rack.root))
     with rack.lock:  # a `set` that commits meanwhile would be overtaken by the value before it
@@ -212,11 +212,11 @@ def unlock(job: Job) -> Rows:
     return [*rows, ("code", str(unlocking.code()))]
 
 
-def _needs_a_person(question: str) -> bytes:
+def _needs_a_person(owner: str, question: str) -> bytes:
     """What is to be unlocked again by itself must open without anybody. Raises UsageFault."""
     raise UsageFault(
         f"{question.rstrip(': ')} is wanted, and an automatic unlock asks nobody",
-        "agentkeys init --via keychain or file, or unlock without --auto-unlock",
+        f"agentkeys agent --for {owner} --unlock",
     )
 
 

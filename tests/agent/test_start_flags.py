@@ -131,3 +131,11 @@ def test_twenty_private_ones_at_once(rack: Seat) -> None:
     eventually(lambda: not rack.home.agents())
     assert list(rack.home.root.glob("run/*/*/private-*")) == []
     assert os.listdir(rack.home.runtime / "agentkeys") == []
+
+
+def test_a_life_that_is_no_duration_leads_back_to_the_agent(rack: Seat) -> None:
+    """Not to another verb's --duration."""
+    for life in ("foo", "8h:foo"):
+        done = rack.cli("agent", "-t", life)
+        assert (done.code, done.out) == (2, b"false;\n")
+        assert done.err.endswith(b"agentkeys: hint: agentkeys agent -t 8h:30m\n")

@@ -116,6 +116,29 @@ def test_the_hint_for_a_dead_agents_variable_works_as_it_stands(locked: Seat) ->
     assert by_option.err.decode().endswith("agentkeys: hint: agentkeys status --for human\n")
 
 
+def test_a_missing_owner_that_only_the_variable_names_is_said_to_be_the_variables(rack: Seat) -> None:
+    """Nobody typed it: the message names AGENTKEYS_OWNER, and the hint is to unset it. With --for neither is said."""
+    env = {"AGENTKEYS_OWNER": "foo"}
+    said = "agentkeys: error: no owner foo here, which AGENTKEYS_OWNER names; there is human\n"
+    said += "agentkeys: hint: unset AGENTKEYS_OWNER\n"
+    for args in (["agent"], ["status"], ["list"], ["get", "X"], ["unlock"], ["relock"], ["recipient", "get"]):
+        done = rack.cli(*args, env=env)
+        assert (done.code, done.err.decode()) == (2, said), args
+    done = rack.cli("list", "--for", "foo", env=env)
+    assert b"no owner foo here; there is human\nagentkeys: hint: agentkeys init --for foo\n" in done.err
+
+
+def test_a_missing_owner_of_another_home_is_said_with_that_home(rack: Seat) -> None:
+    """AGENTKEYS_HOME leads nowhere: "here" would be taken for the usual home."""
+    home = str(rack.home.path / "elsewhere")
+    for args in (["status"], ["list"], ["agent"]):
+        done = rack.cli(*args, env={"AGENTKEYS_HOME": home})
+        assert done.code == 2
+        assert f"no owner human in {home}\n".encode() in done.err, args
+    done = rack.cli("list", "--for", "foo", env={"AGENTKEYS_HOME": str(rack.home.root)})
+    assert b"no owner foo here; " in done.err
+
+
 def test_sock_wins_over_the_variable(locked: Seat, crab: Seat) -> None:
     """What is typed now outranks what was exported before."""
     env = {"AGENTKEYS_SOCK": "/nonexistent.sock"}

@@ -110,3 +110,14 @@ def test_a_file_that_is_no_shim_is_not_replaced(rack: Seat) -> None:
     assert refused.code == USAGE
     assert b"is no shim of ours" in refused.err
     assert other.read_text() == "mine\n"
+
+
+def test_a_shim_for_a_program_that_is_not_there_is_made_and_said(project: Project) -> None:
+    """It may be installed later, or the name may be mistyped: a note for that one alone."""
+    project.program("tool")
+    made = project.seat.cli("shim", "tool", "nosuchprog", env={"PATH": project.direnv.env["PATH"]}, check=True)
+    assert made.out.count(b"made ") == 2
+    assert b"there is no program nosuchprog in PATH now" in made.err
+    assert b"no program tool" not in made.err
+    again = project.seat.cli("shim", "nosuchprog", env={"PATH": f"{project.seat.home.root}/shims/bin"}, check=True)
+    assert b"there is no program nosuchprog" in again.err, "its own shim is none"

@@ -171,3 +171,11 @@ def test_what_direnv_puts_back_does_not_stay(shell: str, project: Project) -> No
     terminal.run("true", "cd ..", "true", "true")
     assert terminal.state() == "locked"
     terminal.close()
+
+
+def test_a_mistyped_owner_is_said_to_be_unknown(project: Project) -> None:
+    """Rather than that it has no agent, and how to start one."""
+    project.says("use agentkeys --for hunan")
+    done = project.direnv("export", "json", check=True)
+    assert b"agentkeys: no owner hunan here; near it: human: agentkeys owner list" in done.err
+    assert b"no agent" not in done.err

@@ -16,7 +16,9 @@ HOLE = r"'?[A-Z][A-Z_]*'?"
 HOLES = {
     "besides": rf"(?:; of no use is {HOLE})?",
     "cause": rf"(?:{HOLE}|its interpreter is missing)",
+    "by": "(?:, which AGENTKEYS_OWNER names)?",
     "event.peer.limited": "a process of another login session",
+    "here": "(?:here|in HOME)",
     "slot(card.owner)": "identity-OWNER",
     "known": rf"(?:; there is {HOLE}|{HOLE})",
     "there": "(?:; it is in env ENVS)?",

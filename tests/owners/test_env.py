@@ -47,6 +47,14 @@ def test_init_via_env_without_the_variable_makes_nothing(human: Seat) -> None:
     assert not list(human.home.root.glob("*.age"))
 
 
+def test_init_via_env_with_what_is_no_identity_says_how_to_give_one(human: Seat) -> None:
+    """There is no owner yet, so there is nothing to restore."""
+    done = human.cli("init", "--for", "vlad", "--via", "env", env={"AGENTKEYS_IDENTITY": "garbage"})
+    assert done.code == 7
+    again = 'AGENTKEYS_IDENTITY="$(cat identity.key)" agentkeys init --for vlad --via env'
+    assert done.err.decode().endswith(f"agentkeys: hint: {again}\n")
+
+
 def test_a_wrong_identity_is_exit_7_and_not_shown(human: Seat, identity: str) -> None:
     """Another identity, a damaged one, no identity at all: refused, nothing is written, its text in no message."""
     other = human.cli.with_prefix("age-keygen")(check=True, reveals=True).out.decode()

@@ -78,7 +78,8 @@ def test_an_alias_is_another_name_everywhere(turtle: Seat) -> None:
         done = turtle.cli("exec", "--for", name, "--", "printenv", "SHELL_KEY", check=True)
         assert done.out == b"a turtle's\n", name
         assert [row["name"] for row in turtle.cli("list", "--for", name, "--json", check=True).json()] == ["SHELL_KEY"]
-    turtle.cli("owner", "alias", "seaturtle", "turtle", check=True)
+    again = turtle.cli("owner", "alias", "seaturtle", "turtle", check=True)
+    assert again.out == b"turtle is an alias of seaturtle already\n"
     assert show(turtle, "turtle")["aliases"] == ["turtle"]
     turtle.cli("owner", "alias", "seaturtle", "turtle", "--remove", check=True)
     assert show(turtle, "seaturtle")["aliases"] == []

@@ -83,10 +83,12 @@ def test_init_refuses_an_empty_passphrase_and_a_mismatch(human: Seat, word: byte
 
 
 def test_wrong_three_times_is_exit_4_and_right_on_the_third_is_right(guarded: Seat, word: bytes) -> None:
-    """As ssh-add: three tries; what was typed is never shown."""
+    """As ssh-add: three tries, the later ones told from a first; what was typed is never shown."""
     wrong = (b"passphrase for human", b"not this one")
-    code, shown = converse(guarded.cli, "list", replies=[wrong, wrong, wrong])
+    again = (b"that was wrong; passphrase for human", b"not this one")
+    code, shown = converse(guarded.cli, "list", replies=[wrong, again, again])
     assert (code, b"wrong passphrase" in shown) == (4, True), shown
+    assert b"hint: agentkeys restore --for human --identity backup.key" in shown
     code, shown = converse(guarded.cli, "list", replies=[wrong, wrong, (b"passphrase for human", word)])
     assert code == 0, shown
     assert b"not this one" not in shown
@@ -99,7 +101,10 @@ def test_without_a_terminal_a_passphrase_owner_is_locked(guarded: Seat) -> None:
         done = guarded.cli(*args, input=b"x")
         assert done.code == 4, args
         assert b"terminal" in done.err, args
-        assert b"agentkeys: hint: " in done.err or b"\n" in done.err.strip(), args
+        assert done.err.endswith(b"agentkeys: hint: run the same command at a terminal\n"), args
+    done = guarded.cli("agent", "--auto-unlock")
+    assert done.code == 2
+    assert done.err.endswith(b"agentkeys: hint: agentkeys agent --for human --unlock\n")
     assert guarded.cli("init", "--for", "other", "--via", "passphrase").code == 4
     assert not (guarded.home.root / "identity" / "other.key").exists()
     assert sealed(guarded).read_bytes() == before

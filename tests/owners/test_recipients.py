@@ -190,3 +190,17 @@ def test_a_recipient_set_killed_before_any_system_call_happened_or_did_not(
     assert [path for path in sealed_files(full) if not opens(full, key, path)] == []
     assert len(sealed_files(full)) == 3
     assert list(full.home.root.rglob("*.tmp")) == []
+
+
+def test_a_key_that_is_a_recipient_already_is_told_from_a_label_that_is_taken(rack: Seat) -> None:
+    """The key: under which label. The label, which nobody need have typed: the hint names another."""
+    _, one = backup_key(rack)
+    _, two = backup_key(rack, "second")
+    rack.cli("recipient", "set", "--pubkey", one, check=True)
+    done = rack.cli("recipient", "set", "--label", "two", "--pubkey", one)
+    assert (done.code, b"that key is a recipient already, backup\n" in done.err) == (2, True)
+    done = rack.cli("recipient", "set", "--pubkey", two)
+    assert done.code == 2
+    hint = done.err.decode().partition("agentkeys: hint: agentkeys ")[2].split()
+    assert hint == ["recipient", "set", "--for", "human", "--label", "another", "--pubkey", two]
+    rack.cli(*hint, check=True)

@@ -57,6 +57,17 @@ def test_an_ssh_key_with_a_passphrase_is_asked_for_and_opened_in_memory(
             assert path == key or b"PRIVATE KEY" not in data, path
 
 
+def test_an_ssh_keys_path_may_be_relative(human: Seat) -> None:
+    """To where the caller stands, as any path; the card has it whole. A key in its place is told from a path."""
+    key = keygen(human, "-t", "ed25519")
+    made = human.cli("init", "--via", "ssh", "--pubkey", f"{key.name}.pub", "--json", cwd=key.parent, check=True).json()
+    assert made["effect"] == "created"
+    assert human.cli("owner", "show", "--json", check=True).json()["key_path"] == str(key)
+    text = key.with_suffix(".pub").read_text()
+    done = human.cli("init", "--for", "other", "--via", "ssh", "--pubkey", text)
+    assert (done.code, b"file, not the key" in done.err) == (2, True)
+
+
 def keygen_plain(seat: Seat, key: Path, word: bytes) -> bytes:
     """A base64 line of the same key without a passphrase, made and removed: what must be nowhere."""
     copy = key.with_name("plain")
