@@ -33,7 +33,7 @@ class EnvFile:
         """Raises UsageFault for what can't be read, or can't be understood whole."""
         self.path = "" if path == "-" else path
         """Empty for standard input."""
-        self.shown = shlex.quote(path) if self.path else "standard input"
+        self.shown = shlex.quote(path) if self.path else dotenv.STANDARD_INPUT
         self.argument = shlex.quote(path)
         self.data = read_file(self.path or "/dev/stdin", "agentkeys import .env")
         self.entries = dotenv.parse(self.data, self.shown)

@@ -1,4 +1,4 @@
-"""Where `set` and `import` put keys in a repository, and how their names get into its manifest.
+"""Where `set` and `import` put keys in a repository and `del` finds them, and how their names get into its manifest.
 
 Rule 1: only what is allowed is gone by, and what is edited stays allowed: the user gave the names at the prompt.
 Rule 2: the names are put in under a lock, into the file as it is by then.
@@ -56,7 +56,22 @@ def of_set(root: str, name: str, env: str, org: str, at: str) -> Place:
     Raises UsageFault for an org that isn't the repository's and an env that it doesn't say; Denied when it isn't
     allowed.
     """
-    return _place(root, named(at), [name], env, org, f"set {name}", lambda allowed: _declared_in(allowed, name))
+    return _place(root, named(at), [name], env, org, f"set {name}", lambda allowed: _declared_in(allowed, name, "set"))
+
+
+def of_del(root: str, name: str, env: str, org: str) -> str:
+    """The slug of a key that `del` was given by its name: the repository's own where its manifest declares it.
+
+    Raises as of_set().
+    """
+    if org == refs.ANY_ORG or env == refs.SUDO_ENV:
+        return refs.slug(org or refs.ANY_ORG, env or refs.ANY_ENV, name)
+    allowed = repo.permission(root, named(""))
+    if org not in ("", allowed.org):
+        raise repo.other_org(org, allowed.org, f"del {name}")
+    if not env and not any(row.key == name for row in allowed.rows):
+        return refs.slug(refs.ANY_ORG, refs.ANY_ENV, name)
+    return refs.slug(allowed.org, env or _declared_in(allowed, name, "del"), name)
 
 
 def of_import(root: str, names: "list[str]", env: str, org: str, verb: str) -> Place:
@@ -125,7 +140,7 @@ def _interrupted(root: str, manifest: str, among: "Callable[[Permission], Place]
     return place
 
 
-def _declared_in(allowed: Permission, name: str) -> str:
+def _declared_in(allowed: Permission, name: str, verb: str) -> str:
     """The one env that declares a key, or `all` when that does. Raises UsageFault."""
     envs = [env for env in allowed.envs if any(row.key == name for row in allowed.of_env(env))]
     if refs.ANY_ENV in envs:
@@ -134,7 +149,8 @@ def _declared_in(allowed: Permission, name: str) -> str:
         return envs[0]
     if envs:
         raise UsageFault(
-            f"{name} is in several envs of {allowed.path}: {', '.join(envs)}", f"agentkeys set {name} --env {envs[0]}"
+            f"{name} is in several envs of {allowed.path}: {', '.join(envs)}",
+            f"agentkeys {verb} {name} --env {envs[0]}",
         )
-    hint = f"agentkeys set {name} --env {allowed.default_env or refs.ANY_ENV}"
+    hint = f"agentkeys {verb} {name} --env {allowed.default_env or refs.ANY_ENV}"
     raise UsageFault(f"{name} is in no env of {allowed.path}", hint)

@@ -231,15 +231,22 @@ def del_(
     key: o.Key = "",
     env: o.Env = "",
     org: o.Org = "",
+    no_repo: o.NoRepo = False,
     as_json: o.Json = False,
 ) -> None:
     """Take a key out of the rack and its value out of its vault. Live agents forget it at once.
 
+    In an allowed repository a name that it declares means its own key, as in `set`; the manifest keeps the name.
+
     \b
     agentkeys del GITHUB_TOKEN --for seaturtle
     """
-    slug = _slug(name, key, env, org)
     root = home()
+    slug = _slug(name, key, env, org)
+    if "." not in (name or key) and not no_repo and paths.repo_manifest(posix.environ):
+        from agentkeys.cli import place
+
+        slug = place.of_del(root, name or key, env, org)
     chosen = owner_here(root, owner)
     answer = work("del", [("home", root), ("owner", chosen), ("slug", slug)])
     for warning in answer.texts("warning"):

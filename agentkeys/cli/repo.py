@@ -90,11 +90,11 @@ def named(path: str, must_exist: bool = True) -> str:
             raise UsageFault(f"no {paths.REPO_MANIFEST} in this directory or one above it", "agentkeys init --org acme")
         return found
     whole = os.path.abspath(path)
-    if os.path.isdir(whole):
+    if os.path.isdir(whole) or not whole.endswith((".yml", ".yaml")):
         whole = f"{whole.rstrip('/')}/{paths.REPO_MANIFEST}"
     whole = f"{os.path.realpath(os.path.dirname(whole)).rstrip('/')}/{os.path.basename(whole)}"
     if must_exist and not paths.exists(whole):
-        raise UsageFault(f"{whole} is not there", f"agentkeys init --org acme --at {whole}")
+        raise UsageFault(f"{whole} is not there", f"agentkeys init --org acme --at {repo.quoted(whole)}")
     return whole
 
 

@@ -165,16 +165,16 @@ def permission(root: str, path: str, edited: "bytes | None" = None) -> Permissio
     data = read(path) if edited is None else edited
     found = record(root, path)
     if found is None:
-        raise Denied(f"{path} is not allowed yet", f"agentkeys allow {_quoted(path)}")
+        raise Denied(f"{path} is not allowed yet", f"agentkeys allow {quoted(path)}")
     if found.state == DENIED:
-        raise Denied(f"{path} is denied", f"agentkeys allow {_quoted(path)}")
+        raise Denied(f"{path} is denied", f"agentkeys allow {quoted(path)}")
     for name, its_digest in found.files:
         try:
             same = digest(data if name == path else read(name)) == its_digest
         except (Absent, Denied):
             same = False
         if not same:
-            raise Denied(f"{name} changed since it was allowed", f"agentkeys allow {_quoted(path)}")
+            raise Denied(f"{name} changed since it was allowed", f"agentkeys allow {quoted(path)}")
     return found
 
 
@@ -197,7 +197,7 @@ def is_current(root: str, path: str) -> bool:
     return True
 
 
-def _quoted(path: str) -> str:
+def quoted(path: str) -> str:
     """A path as a shell reads it."""
     plain = path.replace("/", "").replace(".", "").replace("-", "").replace("_", "").isalnum() and path.isascii()
     return path if plain else "'" + path.replace("'", "'\\''") + "'"

@@ -11,7 +11,7 @@ TABLE = {
     ),
     "allow": "--dry-run --help --json --list --prune : PATH",
     "completion": "--help : bash|zsh|fish",
-    "del": "--env=ENV --for=OWNER --help --json --key=NAME --org=ORG --owner=OWNER : NAME",
+    "del": "--env=ENV --for=OWNER --help --json --key=NAME --no-repo --org=ORG --owner=OWNER : NAME",
     "deny": "--help --json : PATH",
     "direnv export": "--env=ENV --for=OWNER --help --org=ORG --owner=OWNER --shim=PROGRAM",
     "direnv install": "--force --help --print",

@@ -147,8 +147,14 @@ def _unreadable(what: str, line: int, why: str) -> UsageFault:
     return UsageFault(f"{what}, line {line}: {why}", editing(what, line))
 
 
+STANDARD_INPUT = "standard input"
+"""What errors call it."""
+
+
 def editing(what: str, line: int) -> str:
     """The command that opens a file at a line, as vi(1) takes it (POSIX), and most other editors."""
+    if what == STANDARD_INPUT:
+        return "agentkeys import FILE"
     return f"${{EDITOR:-vi}} +{line} {what}"
 
 

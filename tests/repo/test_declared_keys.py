@@ -36,6 +36,8 @@ def test_init_makes_a_manifest_with_its_directories(rack: Seat, repository: Repo
     assert made["repo"] == {"path": str(place), "org": "acme", "effect": "created"}
     assert not repository.manifest.exists()
     text = place.read_text()
+    rack.cli("init", "--org", "acme", "--at", f"{repository.path}/new/place/", check=True)
+    assert (repository.path / "new" / "place" / ".agentkeys.yml").is_file()
     again = json.loads(rack.cli("init", "--org", "other", "--at", str(place), "--json", check=True).out)
     assert again["repo"] == {"path": str(place), "org": "acme", "effect": "found"}
     assert place.read_text() == text
@@ -71,6 +73,18 @@ def test_set_adds_a_name_once_and_keeps_every_other_byte(rack: Seat, repository:
     assert text.count("STAGED") == 1
     rack.start()
     assert b"is allowed: org acme, keys by env: prod 2, staging 1, test 2\n" in rack.cli("status", check=True).out
+
+
+def test_del_takes_what_set_would_write(several: Seat, canary: Plant) -> None:
+    """The machine's key of that name stays, and so does the name in the manifest; --no-repo means the machine's."""
+    several.cli("set", "ONE", "--no-repo", input=canary("the machine's"), check=True)
+    several.cli("set", "ONE", input=canary("the repository's"), check=True)
+    assert several.cli("del", "ONE", check=True).out == b"deleted acme.test.ONE from os.secure of human\n"
+    gone = several.cli("del", "ONE", check=True).out
+    assert gone == b"acme.test.ONE was not in the rack of human; there is @all.all.ONE\n"
+    fails(several.cli("del", "ONE", "--org", "other"), 2)
+    assert several.cli("del", "ONE", "--no-repo", check=True).out.startswith(b"deleted @all.all.ONE ")
+    assert several.cli("del", "NOWHERE", check=True).out == b"@all.all.NOWHERE was not in the rack of human\n"
 
 
 def test_a_sudo_key_is_in_no_manifest(rack: Seat, repository: Repo, canary: Plant) -> None:
