@@ -161,6 +161,10 @@ def _check(job: Job, slug: str, value: bytes, grade: str, kind: type[Vault]) -> 
     warnings = []
     if environment.loads_code(name) and name not in settings.allow_names:
         warnings.append(f"{name} changes how programs load or run code: exec gives it only as another, --key {name}=AS")
+    try:
+        environment.check_value(name, slug, Secret(value))
+    except UsageFault as fault:
+        warnings.append(f"{fault.message}: get gives it; exec without --key gives nothing while it is unlocked")
     shape = None if kind.protection == "reference" else token_shapes.long_lived(value)
     if shape is None:
         return warnings

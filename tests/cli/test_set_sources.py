@@ -173,3 +173,11 @@ def test_set_shows_no_value_in_any_command_line(
             assert locked.get(name, check=True).out == value
     assert watch.sweeps
     assert watch.hits == []
+
+
+def test_what_no_environment_can_hold_is_stored_with_a_warning(locked: Seat, canary: Plant) -> None:
+    """get gives it; that an exec of everything will refuse is said now, and not when a deploy fails."""
+    for value, why in ((canary("NUL") + b"\0x", b"holds a NUL byte"), (canary("long").ljust(200_000), b"128 KiB")):
+        done = locked.cli("set", "ODD", input=value, check=True)
+        assert why in done.err
+        assert b"exec without --key gives nothing while it is unlocked" in done.err
