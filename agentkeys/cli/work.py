@@ -22,8 +22,8 @@ ATTENDED = frozenset(
 )
 """Jobs in which a person may be asked to unlock the keychain; what looks or renews by the way asks nobody."""
 
-KEY_BEGINS = ("age1", "ssh-")
-"""How a public key begins; anything else that --pubkey takes is a path."""
+KEY_BEGINS = ("age1", "ssh-", "AGE-SECRET-KEY-", "-----BEGIN ")
+"""How a key begins, a private one too, which is refused later without being repeated as a path would be."""
 
 DIALOG_OPENS = "the keychain is locked: unlock it in the window that opens on your desktop, within 60 s"
 
@@ -110,7 +110,8 @@ def absolute(path: str) -> str:
 
 def key_or_path(text: str) -> str:
     """What --pubkey names, for a worker: a public key as it is, a path from the root on."""
-    return text if not text or text.startswith(KEY_BEGINS) else absolute(text)
+    is_key = "\n" in text or text.startswith(KEY_BEGINS)
+    return absolute(text) if text and not is_key else text
 
 
 def home() -> str:
