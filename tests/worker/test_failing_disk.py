@@ -21,6 +21,9 @@ from tests.worker.test_crash import fault_in
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EINTR")
 """A full disk, a broken one, a quota, and a signal in the middle: Python makes the last call again (PEP 475)."""
 
+ONCE = frozenset("chmod link linkat mkdir rename rmdir symlink unlink unlinkat utimensat".split())
+"""Calls that no local disk interrupts, so that Python doesn't make them again: there EINTR is an error as any other."""
+
 TRIED = 2
 """Calls of each deed that every run tries."""
 
@@ -86,8 +89,9 @@ def test_each_call_may_fail(
 ) -> None:
     """As above, every call of every deed with every error."""
     trial = Trial(deed, home, program, tmp_path)
-    succeeded = [trial.fail(point, error) for point in trial.points]
-    assert all(succeeded) == (error == "EINTR")
+    failed = {point.name for point in trial.points if not trial.fail(point, error)}
+    assert failed
+    assert error != "EINTR" or failed <= ONCE
 
 
 STINGY = f"""
