@@ -103,6 +103,7 @@ class LoopDisk:
         self.uncut()
         while True:
             before = self.counters.read_text()
+            self.copy.unlink(missing_ok=True)  # a loop device that was slow to let go of it would show the last cut's
             shutil.copyfile(self.image, self.copy)
             if self.counters.read_text() == before:
                 break  # else the journal was written meanwhile, and the copy is of no one instant
