@@ -10,7 +10,7 @@ from typing import Annotated
 from agentkeys import client, paths
 from agentkeys.cli import options as o
 from agentkeys.cli.grammar import Argument, Family, Option
-from agentkeys.cli.rack import VAULT_HELP, socket_of
+from agentkeys.cli.keys import VAULT_HELP, socket_of
 from agentkeys.cli.values import read_file
 from agentkeys.cli.work import home, owner_here, work
 from agentkeys.core import dotenv, environment, refs

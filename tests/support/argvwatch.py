@@ -16,14 +16,16 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from tests.support.canary import Canary, forms
+from tests.support.canary import BEGINNINGS, Canary, forms
 
 PAUSE = 0.002
 """Seconds between two sweeps over /proc; an exec'd program lives for several."""
 
 SWEEPER = f"""
 import json, os, select, sys, time
-forms = {{form.encode("latin-1"): name for form, name in json.loads(sys.stdin.readline())}}
+beginnings, forms = json.loads(sys.stdin.readline())
+beginnings = [beginning.encode("latin-1") for beginning in beginnings]
+forms = {{form.encode("latin-1"): name for form, name in forms}}
 sys.stdout.write("watching\\n")
 sys.stdout.flush()
 hits, sweeps = set(), 0
@@ -33,6 +35,8 @@ while not select.select([sys.stdin], [], [], {PAUSE})[0]:
         try:
             with open("/proc/" + pid + "/cmdline", "rb") as file:
                 line = file.read()
+            if not any(beginning in line for beginning in beginnings):
+                continue  # nearly all; hundreds of canaries have thousands of forms
             for form, name in forms.items():
                 if form in line:
                     hits.add((name, line.split(b"\\0")[0].decode("utf-8", "replace")))
@@ -58,7 +62,8 @@ class ArgvWatch:
         )
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(self.forms).encode() + b"\n")
+        beginnings = [beginning.decode("latin-1") for beginning in BEGINNINGS]
+        self.process.stdin.write(json.dumps([beginnings, self.forms]).encode() + b"\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == b"watching\n"
         return self
