@@ -30,6 +30,7 @@ SCRIPT = """
 {modules}
 eval "$(agentkeys hook {shell})"
 eval "$({direnv} hook {shell})"
+{alone}
 cd {nowhere} || exit; __agentkeys_hook; _direnv_hook
 timed() {{
     before={now}; "$@"; after={now}
@@ -77,6 +78,7 @@ def _one(place: Place, shell: str, rounds: int) -> Findings:
         now=NOW[shell],
         scale="* 1000000" if shell == "zsh" else "",
         modules="zmodload zsh/datetime" if shell == "zsh" else "",
+        alone="chpwd_functions=()" if shell == "zsh" else "",  # or `cd` would load what is timed behind it
         rounds=rounds,
         prompts=PROMPTS,
         forks=FORKS,
